@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the table of contents of medkern's kernels."""

@@ -1,0 +1,306 @@
+"""What a kernel is, and the only place where a backend is chosen.
+
+A kernel ties together a NumPy `reference` (the definition), a `cpu` and a `gpu` function with the
+same signature, its parameters, and what tests and benchmarks must know about it. There are two:
+
+    Filter    images (n, h, w) -> images of the same shape and dtype    mk.median(images, radius=2)
+    Measure   images + masks   -> values (regions, features) and names  mk.glcm(images, masks)
+
+The array decides where the work is done: NumPy in -> CPU, CuPy in -> GPU, JAX in -> the device it
+lives on; the result comes back in the same kind. There is no `device=`: the engine moves a batch
+once, and a function that could quietly run elsewhere would make every timing a guess.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from . import _cuda
+from ._cpu import aligned_empty, frozen_view
+
+Family = Literal["denoise", "enhance", "texture"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel: its default (whose type it keeps), meaning and legal range."""
+
+    default: Any
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    unit: str = ""
+
+    @property
+    def range(self) -> str:
+        """What is allowed, as text: `1 to 15`, `2, 4 or 8`, `any`."""
+        if self.choices:
+            *first, last = map(repr, self.choices)
+            return f"{', '.join(first)} or {last}" if first else last
+        if self.low is None and self.high is None:
+            return "any"
+        if self.high is None:
+            return f"at least {self.low:g}"
+        return f"{self.low:g} to {self.high:g}"
+
+    def check(self, kernel: str, name: str, value: Any) -> Any:
+        """The value in the default's type; a `TypeError` or `ValueError` says what is allowed."""
+        where = f"{kernel}: {name}"
+        if isinstance(self.default, tuple):
+            if not isinstance(value, (tuple, list)) or len(value) != len(self.default):
+                raise TypeError(f"{where} takes {len(self.default)} numbers, got {value!r}")
+            return tuple(self._number(where, v, self.default[0]) for v in value)
+        if isinstance(self.default, str):
+            if value not in self.choices:
+                raise ValueError(f"{where} must be {self.range}, got {value!r}")
+            return value
+        return self._number(where, value, self.default)
+
+    def _number(self, where: str, value: Any, default: Any) -> int | float:
+        whole = isinstance(default, int)
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{where} must be a number ({self.range}), got {value!r}")
+        if whole and value != int(value):
+            raise ValueError(f"{where} must be a whole number ({self.range}), got {value!r}")
+        legal = math.isfinite(value)
+        legal &= self.low is None or value >= self.low
+        legal &= self.high is None or value <= self.high
+        if self.choices:
+            legal &= value in self.choices
+        if not legal:
+            raise ValueError(f"{where} must be {self.range}, got {value!r}")
+        return int(value) if whole else float(value)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least a kernel must do for one pixel: bytes moved to and from memory, and operations."""
+
+    bytes: float
+    operations: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Caps that the compiled GPU code keeps; `excuse` says why a usual rule is broken."""
+
+    registers: int = 64
+    shared_bytes: int = 48 * 1024
+    sector_efficiency: float = 0.7  # bytes used / bytes of the 32-byte sectors touched
+    bank_conflicts: float = 1.1  # shared-memory cycles a request
+    float64: bool = False
+    excuse: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """The common part of `Filter` and `Measure`; see the module's docstring.
+
+    `reference`, `cpu` and `gpu` are written by the kernel's file. `tolerance` 0 means that CPU, GPU
+    and reference agree bit for bit; otherwise it is the largest relative difference allowed.
+    `cost` gives `Cost` a pixel from (itemsize, **parameters).
+    """
+
+    name: str
+    family: Family
+    reference: Callable[..., Any]
+    cpu: Callable[..., None]
+    gpu: Callable[..., None]
+    dtypes: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+    cost: Callable[..., Cost]
+    peers: tuple[str, ...] = ()
+    ndim: tuple[int, ...] = (3,)
+    tolerance: float = 0.0
+    quality: Quality = field(default_factory=Quality)
+    validate: Callable[..., None] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self._document())
+        object.__setattr__(self, "__name__", self.name)
+
+    @property
+    def module_doc(self) -> str:
+        return inspect.getdoc(inspect.getmodule(self.reference)) or ""
+
+    @property
+    def summary(self) -> str:
+        """First line of the kernel file's docstring."""
+        return self.module_doc.partition("\n")[0].rstrip(".")
+
+    @property
+    def source(self) -> str:
+        """The paper or standard that the kernel's file names in its `source` field."""
+        found = re.search(r"^source\s+(.*(?:\n\s{8,}.*)*)", self.module_doc, re.M)
+        return " ".join(found[1].split()) if found else ""
+
+    def describe(self) -> dict[str, Any]:
+        """The catalogue entry, ready for JSON."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "summary": self.summary,
+            "backends": ["cpu", "gpu"],
+            "dtypes": list(self.dtypes),
+            "ndim": list(self.ndim),
+            "parameters": {
+                name: {
+                    "default": list(p.default) if isinstance(p.default, tuple) else p.default,
+                    "range": p.range,
+                    "unit": p.unit,
+                    "meaning": p.meaning,
+                }
+                for name, p in self.parameters.items()
+            },
+            "source": self.source,
+        }
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, checked; unknown names are refused with the known ones listed."""
+        unknown = [name for name in given if name not in self.parameters]
+        if unknown:
+            known = ", ".join(self.parameters) or "none"
+            raise TypeError(f"{self.name} has no parameter {unknown[0]!r}; it knows: {known}")
+        return {
+            name: p.check(self.name, name, given.get(name, p.default))
+            for name, p in self.parameters.items()
+        }
+
+    def _document(self) -> str:
+        rows = [
+            f"{name:<12} {p.meaning} ({f'{p.range} {p.unit}'.strip()}; default {p.default})"
+            for name, p in self.parameters.items()
+        ]
+        return "\n".join([self.module_doc, "", "Parameters", "----------", *rows])
+
+    def _check_images(self, images: Any) -> None:
+        if not hasattr(images, "dtype") or not hasattr(images, "shape"):
+            raise TypeError(f"{self.name} takes an array (n, h, w), got {type(images).__name__}")
+        if len(images.shape) not in self.ndim:
+            ranks = " or ".join("(n, d, h, w)" if n == 4 else "(n, h, w)" for n in self.ndim)
+            hint = "; one image is images[None]" if len(images.shape) == 2 else ""
+            raise ValueError(f"{self.name} takes {ranks}, got shape {tuple(images.shape)}{hint}")
+        if str(images.dtype) not in self.dtypes:
+            raise TypeError(
+                f"{self.name} takes {', '.join(self.dtypes)}, got {images.dtype}: "
+                "convert it yourself, nothing is converted in silence"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Kernel):
+    """images (n, h, w) -> the same shape and dtype.
+
+    `cpu` and `gpu` are called as (images, out, **parameters).
+    """
+
+    def __call__(self, images: Any, *, out: Any = None, **parameters: Any) -> Any:
+        """Filter a batch; `out`, if given, receives the result and is returned."""
+        images, give_back = _native(images)
+        chosen = self.resolve(parameters)
+        self._check_images(images)
+        if self.validate:
+            self.validate(images.dtype, images.shape, **chosen)
+        out = self._output(images, out)
+        if out.size:
+            run = self.cpu if isinstance(images, np.ndarray) else self.gpu
+            run(_readable(images), out, **chosen)
+        return give_back(out)
+
+    def _output(self, images: Any, out: Any) -> Any:
+        if out is None:
+            return _empty_like(images)
+        if type(out) is not type(images) or out.shape != images.shape or out.dtype != images.dtype:
+            raise ValueError(
+                f"{self.name}: out must be a {type(images).__name__} {images.shape} {images.dtype}"
+            )
+        if not out.flags.c_contiguous or (isinstance(out, np.ndarray) and not out.flags.writeable):
+            raise ValueError(f"{self.name}: out must be C-contiguous and writable")
+        if isinstance(out, np.ndarray) and np.may_share_memory(out, images):
+            raise ValueError(f"{self.name}: out must not share memory with images")
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Kernel):
+    """images (n, h, w) or (n, d, h, w), masks of the same shape -> values (n, features) and names.
+
+    `cpu` and `gpu` are called as (images, masks, values, **parameters): masks uint8, 0 outside the
+    region; values float32 (n, features). `names(**parameters)` gives the columns.
+    """
+
+    names: Callable[..., tuple[str, ...]]
+
+    def __call__(
+        self, images: Any, masks: Any = None, **parameters: Any
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Measure every region of a batch; without masks the whole image is the region."""
+        images, give_back = _native(images)
+        chosen = self.resolve(parameters)
+        self._check_images(images)
+        if self.validate:
+            self.validate(images.dtype, images.shape, **chosen)
+        masks = self._masks(images, masks)
+        names = self.names(**chosen)
+        values = _cuda.empty(images, (images.shape[0], len(names)), np.float32)
+        if values.size:
+            if images.size == 0:
+                values[...] = np.nan
+            else:
+                run = self.cpu if isinstance(images, np.ndarray) else self.gpu
+                run(_readable(images), _readable(masks), values, **chosen)
+        return give_back(values), names
+
+    def _masks(self, images: Any, masks: Any) -> Any:
+        if masks is None:
+            masks = _cuda.empty(images, images.shape, np.uint8)
+            masks[...] = 1
+            return masks
+        masks, _ = _native(masks)
+        if type(masks) is not type(images):
+            raise TypeError(
+                f"{self.name}: masks must live where the images live, as {type(images).__name__}"
+            )
+        if masks.shape != images.shape:
+            raise ValueError(f"{self.name}: masks are {masks.shape}, the images {images.shape}")
+        if str(masks.dtype) == "bool":
+            return masks.view(np.uint8)
+        if str(masks.dtype) != "uint8":
+            raise TypeError(f"{self.name}: masks must be uint8 or bool, got {masks.dtype}")
+        return masks
+
+
+def _native(array: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """A JAX array as the NumPy or CuPy array it holds, and the way back; others unchanged."""
+    if not type(array).__module__.startswith(("jax", "jaxlib")):
+        return array, lambda result: result
+    import jax  # the caller has imported it already
+
+    if array.device.platform == "cpu":
+        return np.asarray(array), jax.numpy.asarray
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    return cupy.from_dlpack(array), jax.numpy.from_dlpack
+
+
+def _readable(array: Any) -> Any:
+    """C-contiguous; NumPy arrays also read-only, so that each kernel compiles once."""
+    if isinstance(array, np.ndarray):
+        return frozen_view(array)
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    return cupy.ascontiguousarray(array)
+
+
+def _empty_like(images: Any) -> Any:
+    if isinstance(images, np.ndarray):
+        return aligned_empty(images.shape, images.dtype)
+    return _cuda.empty(images, images.shape, images.dtype)
