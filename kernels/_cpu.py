@@ -189,3 +189,15 @@ def frozen_view(array: np.ndarray) -> np.ndarray:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def parallel_threads() -> str:
+    """The threading layer that parallel kernels use here: `omp`, `tbb` or `workqueue`."""
+    _touch(np.zeros(1, np.uint8))
+    return numba.threading_layer()
+
+
+@compiled(parallel=True)
+def _touch(values: np.ndarray) -> None:
+    for i in numba.prange(values.size):
+        values[i] = 1

@@ -106,7 +106,9 @@ class Kernel:
 
     `reference`, `cpu` and `gpu` are written by the kernel's file. `tolerance` 0 means that CPU, GPU
     and reference agree bit for bit; otherwise it is the largest relative difference allowed.
-    `cost` gives `Cost` a pixel from (itemsize, **parameters).
+    `cost` gives `Cost` a pixel from (itemsize, **parameters); `examples` are the parameter sets that
+    the contract test runs; `validate(dtype, shape, **parameters)` raises `ValueError` for parameters
+    that do not go together.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Kernel:
     parameters: Mapping[str, Parameter]
     cost: Callable[..., Cost]
     peers: tuple[str, ...] = ()
+    examples: tuple[Mapping[str, Any], ...] = ({},)
     ndim: tuple[int, ...] = (3,)
     tolerance: float = 0.0
     quality: Quality = field(default_factory=Quality)

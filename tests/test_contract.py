@@ -1,0 +1,270 @@
+"""The one contract every kernel keeps, run over the whole catalogue.
+
+reference = CPU = GPU code, for every dtype and example; the GPU code runs in the PTX interpreter,
+and on a real card where there is one.
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from medkern import kernels as mk
+from medkern.bench.ptx import Interpreter
+from medkern.kernels import Filter, Kernel, Measure, _cuda
+
+CATALOGUE = mk.catalogue()
+SHAPES = [(2, 37, 41), (1, 1, 1), (3, 1, 19), (2, 23, 1), (1, 64, 130), (5, 2, 3)]
+SMALL = [(2, 19, 23), (1, 1, 1), (1, 3, 40)]
+
+
+def cases() -> Iterator[Any]:
+    """(kernel, dtype, parameters) for every legal combination of the catalogue."""
+    for name, kernel in CATALOGUE.items():
+        for dtype in kernel.dtypes:
+            for example in kernel.examples:
+                if legal(kernel, dtype, example):
+                    label = ",".join(f"{k}={v}" for k, v in example.items()) or "defaults"
+                    yield pytest.param(kernel, dtype, dict(example), id=f"{name}-{dtype}-{label}")
+
+
+def legal(kernel: Kernel, dtype: str, example: Any) -> bool:
+    try:
+        if kernel.validate:
+            kernel.validate(np.dtype(dtype), (1, 64, 64), **kernel.resolve(example))
+    except ValueError:
+        return False
+    return True
+
+
+every_case = pytest.mark.parametrize(("kernel", "dtype", "parameters"), cases())
+every_kernel = pytest.mark.parametrize("kernel", CATALOGUE.values(), ids=CATALOGUE)
+
+
+def images_of(shape: tuple[int, ...], dtype: str, parameters: dict[str, Any]) -> np.ndarray:
+    """Images with smooth structure, noise, ties and both ends of the dtype's range."""
+    rng = np.random.default_rng(np.prod(shape))
+    y, x = np.indices(shape[-2:])
+    values = np.sin(y / 5.0) + np.cos(x / 7.0) + rng.normal(0, 0.4, shape)
+    values = (values - values.min()) / max(np.ptp(values), 1e-9)
+    if dtype == "float32":
+        return (values * 300 - 100).astype(np.float32)
+    info = np.iinfo(dtype)
+    top = min(info.max, 2 ** parameters.get("bits", 16) - 1)
+    low = info.min // 2 if info.min else 0
+    images = np.rint(low + values * (top - low)).astype(dtype)
+    images[rng.random(shape) < 0.05] = top
+    images[rng.random(shape) < 0.05] = low
+    return images
+
+
+def masks_of(images: np.ndarray) -> np.ndarray:
+    """One disk-like region an image, 255 inside."""
+    y, x = np.indices(images.shape[-2:])
+    h, w = images.shape[-2:]
+    inside = (y - h / 2) ** 2 / max(h, 2) ** 2 + (x - w / 2) ** 2 / max(w, 2) ** 2 < 0.2
+    return np.broadcast_to(inside * np.uint8(255), images.shape).copy()
+
+
+def call(kernel: Kernel, images: Any, **parameters: Any) -> Any:
+    """The kernel's result as one array, whatever its kind."""
+    if isinstance(kernel, Measure):
+        values, names = kernel(images, masks_of(images), **parameters)
+        assert values.shape == (len(images), len(names))
+        return values
+    return kernel(images, **parameters)
+
+
+def reference(kernel: Kernel, images: np.ndarray, **parameters: Any) -> np.ndarray:
+    chosen = kernel.resolve(parameters)
+    if isinstance(kernel, Measure):
+        return kernel.reference(images, masks_of(images), **chosen)
+    return kernel.reference(images, **chosen)
+
+
+def interpreted(kernel: Kernel, images: np.ndarray, **parameters: Any) -> np.ndarray:
+    """What the compiled GPU code gives for NumPy arrays, in the interpreter."""
+    chosen = kernel.resolve(parameters)
+    with _cuda.running(Interpreter()):
+        if isinstance(kernel, Measure):
+            values = np.empty((len(images), len(kernel.names(**chosen))), np.float32)
+            kernel.gpu(images, masks_of(images), values, **chosen)
+            return values
+        out = np.empty_like(images)
+        kernel.gpu(images, out, **chosen)
+        return out
+
+
+def agree(kernel: Kernel, got: np.ndarray, want: np.ndarray) -> None:
+    if kernel.tolerance == 0:
+        np.testing.assert_array_equal(got, want)
+    else:
+        atol = kernel.tolerance * float(np.nanmax(np.abs(want), initial=1.0)) * 1e-3
+        np.testing.assert_allclose(got, want, rtol=kernel.tolerance, atol=atol)
+
+
+@every_case
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_cpu_code_equals_the_reference(kernel, dtype, parameters, shape):
+    images = images_of(shape, dtype, parameters)
+    agree(kernel, call(kernel, images, **parameters), reference(kernel, images, **parameters))
+
+
+@every_case
+@pytest.mark.parametrize("shape", SMALL, ids=str)
+def test_the_gpu_code_equals_the_cpu_code(kernel, dtype, parameters, shape):
+    images = images_of(shape, dtype, parameters)
+    agree(kernel, interpreted(kernel, images, **parameters), call(kernel, images, **parameters))
+
+
+@every_case
+@pytest.mark.gpu
+def test_the_card_equals_the_cpu_code(kernel, dtype, parameters):
+    if reason := _cuda.available():
+        pytest.skip(f"no GPU: {reason}")
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    for shape in SHAPES:
+        images = images_of(shape, dtype, parameters)
+        if isinstance(kernel, Measure):
+            masks = cupy.asarray(masks_of(images))
+            got, _ = kernel(cupy.asarray(images), masks, **parameters)
+        else:
+            got = kernel(cupy.asarray(images), **parameters)
+        agree(kernel, cupy.asnumpy(got), call(kernel, images, **parameters))
+
+
+@every_case
+def test_inputs_of_any_layout_are_taken_and_never_changed(kernel, dtype, parameters):
+    images = images_of((3, 22, 34), dtype, parameters)
+    want = call(kernel, images, **parameters)
+    read_only = images.copy()
+    read_only.flags.writeable = False
+    wide = np.repeat(np.repeat(images, 2, axis=1), 3, axis=2)
+    for view in (read_only, np.asfortranarray(images), wide[:, ::2, ::3]):
+        before = view.copy()
+        np.testing.assert_array_equal(call(kernel, view, **parameters), want)
+        np.testing.assert_array_equal(view, before)
+
+
+@every_case
+def test_an_image_s_result_does_not_depend_on_its_batch(kernel, dtype, parameters):
+    images = images_of((4, 17, 29), dtype, parameters)
+    together = call(kernel, images, **parameters)
+    for i in range(4):
+        np.testing.assert_array_equal(call(kernel, images[i : i + 1], **parameters)[0], together[i])
+
+
+@every_case
+def test_any_number_of_threads_gives_the_same_bits(kernel, dtype, parameters):
+    images = images_of((3, 40, 50), dtype, parameters)
+    want = call(kernel, images, **parameters)
+    default = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        np.testing.assert_array_equal(call(kernel, images, **parameters), want)
+    finally:
+        numba.set_num_threads(default)
+    with ThreadPoolExecutor(4) as pool:  # callers in several Python threads at once
+        for got in pool.map(lambda _: call(kernel, images, **parameters), range(8)):
+            np.testing.assert_array_equal(got, want)
+
+
+@every_kernel
+def test_an_empty_batch_gives_an_empty_result(kernel: Kernel):
+    for dtype in kernel.dtypes:
+        bits = {"bits": 16} if dtype == "uint16" and "bits" in kernel.parameters else {}
+        assert len(call(kernel, np.empty((0, 8, 8), dtype), **bits)) == 0
+
+
+@every_kernel
+def test_out_receives_the_result(kernel: Kernel):
+    if not isinstance(kernel, Filter):
+        pytest.skip("a measure makes a new, small table: it takes no out")
+    images = images_of((2, 16, 20), kernel.dtypes[0], {"bits": 8})
+    out = np.empty_like(images)
+    assert kernel(images, out=out) is out
+    np.testing.assert_array_equal(out, kernel(images))
+    for wrong in (images, np.empty((2, 16, 21), images.dtype), np.empty((2, 16, 20), np.float64)):
+        with pytest.raises(ValueError, match=f"{kernel.name}: out must"):
+            kernel(images, out=wrong)
+    locked = np.empty_like(images)
+    locked.flags.writeable = False
+    with pytest.raises(ValueError, match="writable"):
+        kernel(images, out=locked)
+
+
+@every_kernel
+def test_outputs_are_aligned_for_jax(kernel: Kernel):
+    if isinstance(kernel, Filter):
+        assert kernel(images_of((1, 9, 9), kernel.dtypes[0], {})).ctypes.data % 64 == 0
+
+
+@every_kernel
+def test_jax_arrays_come_back_as_jax_arrays(kernel: Kernel):
+    jax = pytest.importorskip("jax")
+    images = images_of((2, 12, 14), kernel.dtypes[0], {"bits": 8})
+    given = jax.numpy.asarray(images)
+    got = kernel(given)[0] if isinstance(kernel, Measure) else kernel(given)
+    want = kernel(images)[0] if isinstance(kernel, Measure) else kernel(images)
+    assert isinstance(got, jax.Array)
+    np.testing.assert_array_equal(np.asarray(got), want)
+
+
+@every_kernel
+def test_a_wrong_call_says_what_is_allowed(kernel: Kernel):
+    images = images_of((1, 8, 8), kernel.dtypes[0], {"bits": 8})
+    with pytest.raises(TypeError, match="no parameter 'raduis'; it knows: "):
+        kernel(images, raduis=3)
+    with pytest.raises(TypeError, match=rf"{kernel.name} takes .*{kernel.dtypes[0]}.*got float64"):
+        kernel(images.astype(np.float64))
+    with pytest.raises(ValueError, match=r"one image is images\[None\]"):
+        kernel(images[0])
+    with pytest.raises(TypeError, match="takes an array"):
+        kernel([[1, 2], [3, 4]])
+    for name, parameter in kernel.parameters.items():
+        if isinstance(parameter.default, int | float):
+            with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be a number"):
+                kernel(images, **{name: "many"})
+            with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be"):
+                kernel(images, **{name: float("nan")})
+        if isinstance(parameter.default, int | float) and parameter.high is not None:
+            with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be"):
+                kernel(images, **{name: parameter.high + 1})
+
+
+@every_kernel
+def test_the_catalogue_entry_is_complete(kernel: Kernel):
+    entry = json.loads(json.dumps(kernel.describe()))
+    assert entry["name"] == kernel.name
+    assert entry["summary"]
+    assert entry["source"]
+    assert all(p["meaning"] and p["range"] for p in entry["parameters"].values())
+    cost = kernel.cost(2, **kernel.resolve({}))
+    assert cost.bytes > 0
+    assert cost.operations > 0
+
+
+def test_masks_are_checked():
+    images = np.zeros((2, 8, 8), np.uint8)
+    for kernel in CATALOGUE.values():
+        if isinstance(kernel, Measure):
+            with pytest.raises(ValueError, match="masks are"):
+                kernel(images, np.ones((2, 8, 9), np.uint8))
+            with pytest.raises(TypeError, match="masks must be uint8 or bool"):
+                kernel(images, np.ones((2, 8, 8), np.float32))
+            boolean, _ = kernel(images, np.ones((2, 8, 8), bool))
+            np.testing.assert_array_equal(boolean, kernel(images)[0])
+
+
+def test_a_jax_free_process_never_imports_jax_or_cupy():
+    code = "import sys, medkern.kernels; print([m for m in ('jax', 'cupy') if m in sys.modules])"
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
