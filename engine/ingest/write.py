@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -42,3 +43,9 @@ def write_ct(
     data.WindowCenter, data.WindowWidth = window
     data.PixelData = (hu.astype(np.int32) - INTERCEPT).astype("<u2").tobytes()
     data.save_as(path, enforce_file_format=True)
+
+
+def bundled_dicom() -> list[Path]:
+    """The DICOM files that come with pydicom: real, of many kinds, some of them broken."""
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    return sorted(path for path in folder.glob("*.dcm") if path.is_file())

@@ -1,0 +1,73 @@
+"""`medkern features`: measure images into a Parquet table, or list what can be measured."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._console import say, show_json, show_table
+
+
+def features(
+    source: Annotated[
+        Path | None, typer.Argument(help="Folder, CSV manifest, .npz or one image.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Shipped recipe or the path of a .toml file.")] = "",
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")] = Path(
+        "features.parquet"
+    ),
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu: where the kernels run.")] = "auto",
+    list_: Annotated[bool, typer.Option("--list", help="List every feature and stop.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Measure texture: one row an image, columns named family.feature.distance.aggregation.
+
+    Example: medkern features scans/ --recipe ct --out features.parquet
+    """
+    from ..errors import UserError
+
+    if list_:
+        return _list(json)
+    if source is None or not recipe:
+        raise UserError("give images and --recipe, or --list")
+    from ..recipe import load_recipe
+    from ..stages import feature_metadata
+    from ._road import find, prepare
+
+    chosen = load_recipe(recipe)
+    if not chosen.texture:
+        raise UserError(f"recipe {chosen.name} has no [[texture]] step: it measures nothing")
+    prepared = prepare(find(source), chosen, device)
+    table = prepared.measured.features
+    out.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(out, feature_metadata(chosen))
+    if json:
+        show_json(
+            {
+                "features": str(out),
+                "rows": len(table.ids),
+                "columns": list(table.names),
+                "set_aside": [
+                    {"id": r.id, "code": r.code.value, "detail": r.detail} for r in prepared.rejects
+                ],
+                "stages": prepared.measured.seconds,
+            }
+        )
+    else:
+        say(f"{len(table.ids)} rows of {len(table.names)} features in {out}")
+
+
+def _list(json: bool) -> None:
+    from medkern.kernels import catalogue
+
+    rows = [
+        feature | {"family": kernel.name, "preset": "ibsi"}
+        for kernel in catalogue().values()
+        if kernel.family == "texture"
+        for feature in kernel.features()  # pyright: ignore[reportAttributeAccessIssue]
+    ]
+    if json:
+        show_json(rows)
+    else:
+        columns = ("tag", "name", "family", "unit", "formula", "preset")
+        show_table("", columns, ([row[c] for c in columns] for row in rows))
