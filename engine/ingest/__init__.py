@@ -1,0 +1,16 @@
+"""Files -> frozen Batches: `index` lists what there is, `read` decodes it.
+
+    items = index("scans/")
+    for batch in read(items, Layout(size=(256, 256)), on_reject=print):
+        ...
+
+Formats are told by their contents: DICOM, PNG, JPEG, TIFF, NIfTI and NPZ (MedMNIST layout).
+"""
+
+from .index import Item, index
+from .layout import Layout
+from .limits import Limits
+from .reader import read
+from .reason import Reason, Reject
+
+__all__ = ["index", "read", "Item", "Layout", "Limits", "Reason", "Reject"]
