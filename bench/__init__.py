@@ -1,0 +1,1 @@
+"""The yardstick: named shapes, peers, measured rows, two commits side by side."""

@@ -7,10 +7,11 @@
 Formats are told by their contents: DICOM, PNG, JPEG, TIFF, NIfTI and NPZ (MedMNIST layout).
 """
 
+from .codecs import codecs
 from .index import Item, index
 from .layout import Layout
 from .limits import Limits
 from .reader import read
 from .reason import Reason, Reject
 
-__all__ = ["index", "read", "Item", "Layout", "Limits", "Reason", "Reject"]
+__all__ = ["index", "read", "codecs", "Item", "Layout", "Limits", "Reason", "Reject"]

@@ -48,6 +48,19 @@ class Decoded(NamedTuple):
     grey: bool = False
 
 
+def codecs() -> dict[str, bool]:
+    """Which encodings can be decoded here: each codec's name and whether it is there."""
+    names = {
+        "JPEG (baseline to lossless)": "JPEG8",
+        "JPEG-LS": "JPEGLS",
+        "JPEG 2000": "JPEG2K",
+        "HTJ2K": "HTJ2K",
+        "DICOM RLE": "DICOMRLE",
+        "PNG": "PNG",
+    }
+    return {name: bool(getattr(imagecodecs, code).available) for name, code in names.items()}
+
+
 def guarded(decode: Callable[..., np.ndarray], data: bytes, **options: object) -> np.ndarray:
     """Run one codec; whatever it raises becomes DECODE_FAILED without its text."""
     try:

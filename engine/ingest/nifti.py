@@ -78,7 +78,7 @@ class NiftiFile:
         try:
             header = kind(head[:length], check=False)
             shape = [int(size) for size in header.get_data_shape()]
-            dtype, affine = header.get_data_dtype(), header.get_best_affine()
+            dtype, affine = header.get_data_dtype(), np.asarray(header.get_best_affine())
             slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
             low, high = float(header["cal_min"]), float(header["cal_max"])
             steps = header["pixdim"][1 : 1 + len(shape)]

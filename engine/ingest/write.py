@@ -47,5 +47,5 @@ def write_ct(
 
 def bundled_dicom() -> list[Path]:
     """The DICOM files that come with pydicom: real, of many kinds, some of them broken."""
-    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    folder = Path(str(pydicom.__file__)).parent / "data" / "test_files"
     return sorted(path for path in folder.glob("*.dcm") if path.is_file())
