@@ -4,7 +4,7 @@ Each decoder first compares the codestream's own header with the DICOM header.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -61,7 +61,7 @@ def codecs() -> dict[str, bool]:
     return {name: bool(getattr(imagecodecs, code).available) for name, code in names.items()}
 
 
-def guarded(decode: Callable[..., np.ndarray], data: bytes, **options: object) -> np.ndarray:
+def guarded(decode: Callable[..., Any], data: bytes, **options: object) -> Any:
     """Run one codec; whatever it raises becomes DECODE_FAILED without its text."""
     try:
         return decode(data, **options)
