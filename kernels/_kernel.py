@@ -68,7 +68,7 @@ class Parameter:
         whole = isinstance(default, int)
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{where} must be a number ({self.range}), got {value!r}")
-        if whole and value != int(value):
+        if whole and math.isfinite(value) and value != int(value):
             raise ValueError(f"{where} must be a whole number ({self.range}), got {value!r}")
         legal = math.isfinite(value)
         legal &= self.low is None or value >= self.low

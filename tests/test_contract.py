@@ -41,8 +41,8 @@ def legal(kernel: Kernel, dtype: str, example: Any) -> bool:
     return True
 
 
-every_case = pytest.mark.parametrize(("kernel", "dtype", "parameters"), cases())
-every_kernel = pytest.mark.parametrize("kernel", CATALOGUE.values(), ids=CATALOGUE)
+every_case = pytest.mark.parametrize(("kernel", "dtype", "parameters"), list(cases()))
+every_kernel = pytest.mark.parametrize("kernel", list(CATALOGUE.values()), ids=list(CATALOGUE))
 
 
 def images_of(shape: tuple[int, ...], dtype: str, parameters: dict[str, Any]) -> np.ndarray:

@@ -27,14 +27,14 @@ from scipy.stats import norm
 class Task:
     """A detection task; lengths in pixels, intensities in HU."""
 
-    size: int = 48
+    size: int = 32
     mean: float = 40.0  # soft tissue
     lumps: float = 30.0  # standard deviation of the power-law background
     exponent: float = 3.0  # of the power law, about that of anatomy
     noise: float = 22.0  # standard deviation of the ramp-filtered (CT-like) noise
     white: float = 4.0  # electronic noise
-    radius: float = 2.6  # standard deviation of the nodule's Gaussian profile
-    ceiling: float = 0.97  # ideal observer's AUC that sets the nodule's contrast
+    radius: float = 3.0  # standard deviation of the nodule's Gaussian profile
+    ceiling: float = 0.995  # ideal observer's AUC that sets the nodule's contrast
 
     def frequencies(self) -> np.ndarray:
         """Radial frequency (size, size) in cycles a pixel."""

@@ -1,0 +1,295 @@
+"""The 25 IBSI features of one co-occurrence matrix, from three 1-D histograms (Unser 1986).
+
+Let U_ij (i <= j) count unordered pairs of neighbours with levels i and j, P their number, N = 2P.
+The symmetric matrix has p_ij = U_ij / N off the diagonal and p_ii = 2 U_ii / N on it.
+
+    S_k = pairs with i + j = k        D_k = pairs with |i - j| = k        H_i = sum over j of N p_ij
+
+Moments and inverse differences need only S and D; with V the variance of i + j and C the contrast,
+joint variance = (V + C) / 4 and correlation = (V - C) / (V + C), which cancels less than the usual
+form. Only joint maximum, joint entropy and angular second moment need U, and these only the
+multiset of its counts.
+
+Entropies are summed as integers, in units of 2^-57 of N: sum of int(c log2(c) 2^57 / N'), N' the
+power of two at or above N. The order of summation then does not matter, so that any machine, GPU
+included, gets the same bits; log2 and exp are built from +, -, *, / alone for the same reason.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .._cpu import compiled
+
+
+class Feature(NamedTuple):
+    """One column: its name, the IBSI tag, and its formula in p_ij, S, D and H."""
+
+    name: str
+    tag: str
+    formula: str
+
+
+FEATURES = tuple(
+    Feature(*row)
+    for row in (
+        ("joint_maximum", "GYBY", "max p_ij"),
+        ("joint_average", "60VM", "mu = sum i p_ij"),
+        ("joint_variance", "UR99", "sum (i - mu)^2 p_ij"),
+        ("joint_entropy", "TU9B", "HXY = -sum p_ij log2 p_ij"),
+        ("difference_average", "TF7R", "sum |i - j| p_ij"),
+        ("difference_variance", "D3YU", "sum (|i - j| - difference_average)^2 p_ij"),
+        ("difference_entropy", "NTRS", "entropy of |i - j|, bits"),
+        ("sum_average", "ZGXS", "sum (i + j) p_ij"),
+        ("sum_variance", "OEEB", "sum (i + j - 2 mu)^2 p_ij"),
+        ("sum_entropy", "P6QZ", "entropy of i + j, bits"),
+        ("angular_second_moment", "8ZQL", "sum p_ij^2"),
+        ("contrast", "ACUI", "sum (i - j)^2 p_ij"),
+        ("dissimilarity", "8S9J", "sum |i - j| p_ij"),
+        ("inverse_difference", "IB1Z", "sum p_ij / (1 + |i - j|)"),
+        ("normalised_inverse_difference", "NDRX", "sum p_ij / (1 + |i - j| / Ng)"),
+        ("inverse_difference_moment", "WF0Z", "sum p_ij / (1 + (i - j)^2)"),
+        ("normalised_inverse_difference_moment", "1QCO", "sum p_ij / (1 + (i - j)^2 / Ng^2)"),
+        ("inverse_variance", "E8JP", "sum over i != j of p_ij / (i - j)^2"),
+        ("correlation", "NI2N", "sum (i - mu) (j - mu) p_ij / joint_variance"),
+        ("autocorrelation", "QWB0", "sum i j p_ij"),
+        ("cluster_tendency", "DG8W", "sum (i + j - 2 mu)^2 p_ij"),
+        ("cluster_shade", "7NFM", "sum (i + j - 2 mu)^3 p_ij"),
+        ("cluster_prominence", "AE86", "sum (i + j - 2 mu)^4 p_ij"),
+        ("information_correlation_1", "R8DG", "(HXY - 2 HX) / HX, HX = -sum p_i log2 p_i"),
+        ("information_correlation_2", "JN9H", "sqrt(1 - exp(-2 (2 HX - HXY)))"),
+    )
+)
+
+LOG2_TERMS = 10  # z^2 <= 0.0295: the next term is below 2^-53
+EXP_TERMS = 14
+TABLE = 1 << 14
+NOISE = 1e-9  # bits; mutual information below it is rounding and counts as 0
+
+
+@compiled(error_model="numpy")
+def log2(x):
+    """Binary logarithm of a float64 >= 1; exact for powers of two, otherwise to 2 ulp."""
+    exponent = 0.0
+    while x > 1.4142135623730951:
+        x *= 0.5
+        exponent += 1.0
+    z = (x - 1.0) / (x + 1.0)
+    square, series = z * z, 0.0
+    for k in range(LOG2_TERMS, -1, -1):
+        series = series * square + 1.0 / (2.0 * k + 1.0)
+    return exponent + 2.8853900817779268 * z * series  # 2 / ln 2
+
+
+@compiled(error_model="numpy")
+def exp_minus(t):
+    """exp(-t) for t >= 0, to a few ulp."""
+    halvings = np.floor(t * 1.4426950408889634 + 0.5)
+    rest, series = halvings * 0.6931471805599453 - t, 1.0
+    for k in range(EXP_TERMS, 0, -1):
+        series = 1.0 + series * rest / k
+    while halvings > 0.0:
+        series *= 0.5
+        halvings -= 1.0
+    return series
+
+
+def unit_of(pixels: int) -> float:
+    """The unit of information for matrices of so many pixels: 2^57 / N', N' >= 8 pixels."""
+    return 2.0 ** (57 - (8 * pixels - 1).bit_length())
+
+
+@cache
+def information_table() -> np.ndarray:
+    """c log2(c) for the counts that are met most."""
+    table = np.array([0.0] + [count * log2(float(count)) for count in range(1, TABLE)])
+    table.flags.writeable = False
+    return table
+
+
+@compiled(error_model="numpy")
+def information(counts, unit, table):
+    """Sum of c log2(c) over uint32 counts, as an integer number of units."""
+    total = np.int64(0)
+    for count in counts:
+        if count < table.size:
+            total += np.int64(table[count] * unit)
+        else:
+            total += np.int64(count * log2(np.float64(count)) * unit)
+    return total
+
+
+@compiled(error_model="numpy")
+def fold(counts, side, histograms):
+    """Ordered counts (side, side) -> N p_ij in the upper triangle, in place; returns P.
+
+    histograms (4, 2 side) become S, D, H and the diagonal N p_ii. Row and column 0, the pairs with
+    a pixel outside the region, are left out.
+    """
+    sums, differences = histograms[0], histograms[1]
+    marginal, diagonal = histograms[2], histograms[3]
+    for k in range(sums.size):
+        sums[k] = differences[k] = marginal[k] = diagonal[k] = 0
+    pairs = np.int64(0)
+    for i in range(1, side):
+        row, column = counts[i * side + i : (i + 1) * side], counts[i * side + i :]
+        for k in range(1, row.size):  # j = i + k
+            row[k] += column[np.uint64(k) * np.uint64(side)]
+        sums_of_row, marginal_of_row = sums[2 * i :], marginal[i:]
+        total = np.uint32(0)
+        for k in range(row.size):  # contiguous vector additions
+            sums_of_row[k] += row[k]
+            differences[k] += row[k]
+            marginal_of_row[k] += row[k]
+            total += row[k]
+        marginal[i] += total
+        pairs += total
+        row[0] *= np.uint32(2)
+        diagonal[i] = row[0]
+    return pairs
+
+
+@compiled(error_model="numpy")
+def summarise(counts, side, unit, table, histograms, totals):
+    """All that the features need of one matrix, as integers.
+
+    counts       uint32 (side^2,), side = top + 1: ordered pairs (a, b) at a side + b; folded
+    histograms   uint32 (4, 2 side): S, D, H and the diagonal
+    totals       int64 (4,): P, greatest count, sum of squares and information of the counts N p_ij
+    """
+    pairs = fold(counts, side, histograms)
+    diagonal = histograms[3]
+    greatest, squares, once, bits = np.uint32(0), np.int64(0), np.int64(0), np.int64(0)
+    for i in range(1, side):
+        if histograms[2, i]:
+            row = counts[i * side + i : (i + 1) * side]
+            for k in range(row.size):
+                greatest = max(greatest, row[k])
+                squares += np.int64(row[k]) * np.int64(row[k])
+            bits += information(row, unit, table)
+            once += np.int64(diagonal[i]) * np.int64(diagonal[i])
+    totals[0] = pairs
+    totals[1] = greatest
+    totals[2] = 2 * squares - once
+    totals[3] = 2 * bits - information(diagonal, unit, table)
+
+
+# ---- float64 from here on, each sum in the order of its histogram
+
+
+@compiled(error_model="numpy")
+def entropy(bits, total, unit):
+    """Entropy in bits of counts that add up to `total` and whose information is `bits`."""
+    whole = np.int64(total * log2(np.float64(total)) * unit)
+    return (whole - bits) / (unit * total)
+
+
+@compiled(error_model="numpy")
+def moments(sums, pairs):
+    """Mean of i + j and its central moments 2 to 4."""
+    first = np.int64(0)
+    for k in range(sums.size):
+        first += k * np.int64(sums[k])
+    mean = first / pairs
+    second, third, fourth = 0.0, 0.0, 0.0
+    for k in range(2, sums.size):
+        from_mean = k - mean
+        square = from_mean * from_mean
+        count = np.float64(sums[k])
+        second += square * count
+        third += square * from_mean * count
+        fourth += square * square * count
+    return mean, second / pairs, third / pairs, fourth / pairs
+
+
+@compiled(error_model="numpy")
+def spread(differences, pairs):
+    """Mean of |i - j|, its mean square and its variance."""
+    first, second = np.int64(0), np.int64(0)
+    for k in range(differences.size):
+        first += k * np.int64(differences[k])
+        second += k * k * np.int64(differences[k])
+    mean, central = first / pairs, 0.0
+    for k in range(differences.size):
+        central += (k - mean) * (k - mean) * np.float64(differences[k])
+    return mean, second / pairs, central / pairs
+
+
+@compiled(error_model="numpy")
+def inverse_differences(differences, pairs, top):
+    """The five features that weigh |i - j| down; `top` is Ng."""
+    plain, normal, moment, normal_moment, variance = 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(differences.size):
+        d, count = np.float64(k), np.float64(differences[k])
+        relative = d / top
+        plain += count / (1.0 + d)
+        normal += count / (1.0 + relative)
+        moment += count / (1.0 + d * d)
+        normal_moment += count / (1.0 + relative * relative)
+        if k > 0:
+            variance += count / (d * d)
+    return plain / pairs, normal / pairs, moment / pairs, normal_moment / pairs, variance / pairs
+
+
+@compiled(error_model="numpy")
+def add_features(histograms, totals, top, unit, table, values):
+    """Adds the 25 features of one matrix, as `summarise` gives it, to `values`; `top` is Ng."""
+    sums, differences = histograms[0, : 2 * top + 1], histograms[1, :top]
+    marginal = histograms[2, : top + 1]
+    pairs, greatest, squares, joint = totals[0], totals[1], totals[2], totals[3]
+    both = 2 * pairs
+    mean, tendency, shade, prominence = moments(sums, pairs)
+    dissimilarity, contrast, variance = spread(differences, pairs)
+    scatter, covariance = tendency + contrast, tendency - contrast
+    inverse = inverse_differences(differences, pairs, np.float64(top))
+    joint_entropy = entropy(joint, both, unit)
+    level_entropy = entropy(information(marginal, unit, table), both, unit)
+    mutual = 2.0 * level_entropy - joint_entropy
+    if mutual < NOISE:
+        mutual = 0.0
+
+    values[0] += greatest / both
+    values[1] += mean / 2.0
+    values[2] += scatter / 4.0
+    values[3] += joint_entropy
+    values[4] += dissimilarity
+    values[5] += variance
+    values[6] += entropy(information(differences, unit, table), pairs, unit)
+    values[7] += mean
+    values[8] += tendency
+    values[9] += entropy(information(sums, unit, table), pairs, unit)
+    values[10] += squares / np.float64(both) / np.float64(both)
+    values[11] += contrast
+    values[12] += dissimilarity
+    values[13] += inverse[0]
+    values[14] += inverse[1]
+    values[15] += inverse[2]
+    values[16] += inverse[3]
+    values[17] += inverse[4]
+    values[18] += covariance / scatter if scatter > 0.0 else 1.0
+    values[19] += (covariance + mean * mean) / 4.0
+    values[20] += tendency
+    values[21] += shade
+    values[22] += prominence
+    values[23] += -mutual / level_entropy if level_entropy > 0.0 else 0.0
+    values[24] += np.sqrt(1.0 - exp_minus(2.0 * mutual))
+
+
+@compiled(error_model="numpy")
+def features(histograms, totals, boxes, unit, table, values):
+    """Means over the matrices that hold a pair: (m, matrices, ...) -> values (m, 25), NaN if none.
+
+    boxes   int64 (m, 3), from `quantise`: the last is the region's highest level
+    """
+    for region in range(values.shape[0]):
+        of_region, found = values[region], 0
+        for f in range(of_region.size):
+            of_region[f] = 0.0
+        for k in range(totals.shape[1]):
+            if totals[region, k, 0] > 0:
+                found += 1
+                top = boxes[region, 2]
+                add_features(histograms[region, k], totals[region, k], top, unit, table, of_region)
+        for f in range(of_region.size):
+            of_region[f] = of_region[f] / found if found else np.nan

@@ -1,0 +1,104 @@
+"""The static quality of every GPU kernel, measured on compiled code: no card is needed.
+
+A kernel that must break a rule says so in its `Quality(...)`, with the reason.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medkern import kernels as mk
+from medkern.bench.ptx import Interpreter, Stats, report
+from medkern.kernels import Kernel, Measure, _cuda
+from medkern.kernels._cuda import Function, Launch
+
+CATALOGUE = mk.catalogue()
+
+
+def cases() -> list[Any]:
+    found = []
+    for name, kernel in CATALOGUE.items():
+        for dtype in kernel.dtypes:
+            for number, example in enumerate(kernel.examples):
+                if legal(kernel, dtype, example):
+                    found.append(pytest.param(name, dtype, number, id=f"{name}-{dtype}-{example}"))
+    return found
+
+
+def legal(kernel: Kernel, dtype: str, example: Any) -> bool:
+    try:
+        if kernel.validate:
+            kernel.validate(np.dtype(dtype), (1, 64, 64), **kernel.resolve(example))
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def launched(name: str, dtype: str, number: int) -> tuple[tuple[Launch, ...], dict[str, Stats]]:
+    """Every launch of one example on a batch of real proportions, and what was counted."""
+    kernel, launches = CATALOGUE[name], []
+    chosen = kernel.resolve(kernel.examples[number])
+    rng = np.random.default_rng(0)
+    y, x = np.indices((64, 256))
+    smooth = 100 + 60 * np.sin(y / 9.0) * np.cos(x / 11.0) + rng.normal(0, 12, (2, 64, 256))
+    images = smooth.clip(0, 255).astype(dtype)
+    interpreter = Interpreter(checks=False)
+
+    def runner(launch: Launch) -> None:
+        launches.append(launch)
+        interpreter(launch)
+
+    with _cuda.running(runner):
+        if isinstance(kernel, Measure):
+            values = np.empty((2, len(kernel.names(**chosen))), np.float32)
+            kernel.gpu(images, np.ones(images.shape, np.uint8), values, **chosen)
+        else:
+            kernel.gpu(images, np.empty_like(images), **chosen)
+    return tuple(launches), interpreter.stats
+
+
+every_case = pytest.mark.parametrize(("name", "dtype", "number"), cases())
+
+
+def functions(launches: tuple[Launch, ...]) -> dict[Function, Launch]:
+    return {launch.function: launch for launch in launches}
+
+
+@every_case
+def test_registers_spills_and_shared_memory_on_four_architectures(name, dtype, number):
+    quality = CATALOGUE[name].quality
+    launches, _ = launched(name, dtype, number)
+    for function, launch in functions(launches).items():
+        for row in report(function):
+            assert row.spills == 0, row
+            assert row.registers <= quality.registers, row
+            assert row.shared + launch.smem <= quality.shared_bytes, row
+            assert row.largest_block >= np.prod(launch.block), f"{row}: no or small launch bounds"
+            if not quality.float64:
+                assert not row.float64, row
+
+
+@every_case
+def test_memory_is_used_in_whole_sectors_and_banks_do_not_collide(name, dtype, number):
+    quality = CATALOGUE[name].quality
+    _, counted = launched(name, dtype, number)
+    for function, stats in counted.items():
+        worst = "; ".join(stats.worst(3))
+        assert stats.sector_efficiency >= quality.sector_efficiency, f"{function}: {worst}"
+        assert stats.bank_conflict_factor <= quality.bank_conflicts, f"{function}: {worst}"
+
+
+@pytest.mark.parametrize("kernel", list(CATALOGUE.values()), ids=list(CATALOGUE))
+def test_a_broken_rule_has_its_reason(kernel: Kernel):
+    usual, own = mk.Quality(), kernel.quality
+    relaxed = (
+        own.sector_efficiency < usual.sector_efficiency
+        or own.bank_conflicts > usual.bank_conflicts
+        or own.shared_bytes > usual.shared_bytes
+        or own.registers > usual.registers
+        or own.float64
+    )
+    assert not relaxed or len(own.excuse) > 20, f"{kernel.name} breaks a rule without a reason"

@@ -1,0 +1,104 @@
+"""Proof against the Image Biomarker Standardisation Initiative's digital phantom.
+
+The published co-occurrence matrices are met cell by cell, and every consensus value of the 2D and
+2.5D aggregations within its tolerance, by the CPU code and by the GPU code in the interpreter.
+"""
+
+import csv
+import json
+from math import floor, log10
+
+import numpy as np
+import pytest
+
+from medkern.bench.ptx import Interpreter
+from medkern.kernels import _cuda
+from medkern.kernels.texture._glcm_features import FEATURES
+from medkern.kernels.texture.glcm import AGGREGATIONS, DIRECTIONS, glcm, matrices
+
+LEVELS = {"binning": "none", "levels": 6}
+TABLES = dict(zip(AGGREGATIONS, ("2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb"), strict=True))
+TAGS = [  # of the consensus table, in the order of FEATURES
+    "joint_max", "joint_avg", "joint_var", "joint_entr",
+    "diff_avg", "diff_var", "diff_entr", "sum_avg", "sum_var", "sum_entr",
+    "energy", "contrast", "dissimilarity",
+    "inv_diff", "inv_diff_norm", "inv_diff_mom", "inv_diff_mom_norm", "inv_var",
+    "corr", "auto_corr", "clust_tend", "clust_shade", "clust_prom", "info_corr1", "info_corr2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def phantom(data):
+    """(image, mask), uint8 (1, z, y, x): grey levels 1 to 6."""
+    arrays = np.load(data("ibsi_phantoms") / "ibsi_1_digital_phantom" / "digital_phantom_zyx.npz")
+    return arrays["image"][None].astype(np.uint8), arrays["mask"][None]
+
+
+@pytest.fixture(scope="module")
+def consensus(data):
+    """{tag: (value, tolerance)}"""
+    path = data("ibsi_phantoms") / "reference_values_ibsi1" / "ibsi_1_dig_phantom.csv"
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file, delimiter=";") if row["tag"][:3] == "cm_"]
+    return {row["tag"]: (float(row["reference value"]), float(row["tolerance"])) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def published(data):
+    """{section: [matrix (6, 6)]} of the manual's tables."""
+    path = data("ibsi_phantoms") / "ibsi_1_digital_phantom" / "texture_matrices.json"
+    tables: dict[str, list[np.ndarray]] = {}
+    for table in json.loads(path.read_text()):
+        if table["columns"] == ["i", "j", "n"]:
+            matrix = np.zeros((6, 6), int)
+            for i, j, n in table["rows"]:
+                matrix[int(i) - 1, int(j) - 1] = n
+            tables.setdefault(table["section"], []).append(matrix)
+    return tables
+
+
+def test_the_counts_are_the_published_matrices(phantom, published):
+    image, mask = phantom
+    counts = matrices(image[0], mask[0], **LEVELS)  # four slices as four regions
+    order = [DIRECTIONS.index(d) for d in ((1, 0), (1, -1), (0, 1), (1, 1))]  # that of the manual
+    directional = published["Grey level co-occurrence matrix (2D)"]
+    np.testing.assert_array_equal(counts[:, order].swapaxes(0, 1).reshape(-1, 6, 6), directional)
+    merged = published["Grey level co-occurrence matrix (2D, merged)"]
+    np.testing.assert_array_equal(counts.sum(axis=1), merged)
+    np.testing.assert_array_equal(matrices(image, mask, **LEVELS)[0], counts.sum(axis=0))
+
+
+def on_the_gpu(image, mask, **parameters):
+    chosen = glcm.resolve(parameters)
+    values = np.empty((len(image), len(FEATURES)), np.float32)
+    with _cuda.running(Interpreter()):
+        glcm.gpu(image, mask, values, **chosen)
+    return values, glcm.names(**chosen)
+
+
+@pytest.mark.parametrize("measure", [glcm, on_the_gpu], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_all_25_features_meet_the_consensus(phantom, consensus, aggregation, measure):
+    values, names = measure(*phantom, aggregation=aggregation, **LEVELS)
+    wrong = []
+    for value, name, tag in zip(values[0].tolist(), names, TAGS, strict=True):
+        reference, tolerance = consensus[f"cm_{tag}_{TABLES[aggregation]}"]
+        rounded = round(value, 2 - floor(log10(abs(value))))  # as IBSI compares: three digits
+        if abs(rounded - reference) > tolerance + 1e-9 * abs(reference):
+            wrong.append(f"{name}: {value}, consensus {reference} +- {tolerance}")
+    assert not wrong, wrong
+
+
+def test_the_names_carry_the_standard_s_tags():
+    assert len({feature.tag for feature in FEATURES}) == len(FEATURES) == 25
+    assert {"ACUI", "8ZQL", "NI2N", "R8DG"} <= {feature.tag for feature in FEATURES}
+
+
+@pytest.mark.parametrize(
+    "binning", [{"binning": "count"}, {"binning": "width", "width": 1, "low": 1}]
+)
+def test_the_phantom_is_its_own_discretisation(phantom, binning):
+    """The manual: six bins over the range, or bins of width 1, leave the phantom as it is."""
+    image, mask = phantom
+    want = matrices(image, mask, **LEVELS)
+    np.testing.assert_array_equal(matrices(image, mask, levels=6, **binning), want)
