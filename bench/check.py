@@ -1,0 +1,91 @@
+"""No time without a right answer: what a result must agree with before it may be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+
+from medkern.kernels import Kernel
+
+from .peers import Peer
+
+PIXELS = 1 << 18  # what a plain NumPy reference gets to see: 512 x 512, or 64 regions of 64 x 64
+
+
+class WrongResult(AssertionError):
+    """A kernel or a peer gave another answer than it must; nothing was timed."""
+
+
+def check_reference(
+    kernel: Kernel, result: Any, images: np.ndarray, masks: np.ndarray | None, **parameters: Any
+) -> str:
+    """Compare `result`, the very answer that is timed, with the kernel's reference; say on what.
+
+    The reference is plain NumPy, so it sees a part: evenly spread images that hold `PIXELS` pixels
+    together. One image larger than that is compared in two steps: the timed answer with the
+    kernel's own answer for that image alone, and the kernel with the reference on a crop.
+    """
+    n, h, w = images.shape
+    chosen = np.unique(np.linspace(0, n - 1, min(n, max(1, PIXELS // (h * w)))).astype(int))
+    some, some_masks = images[chosen], None if masks is None else masks[chosen]
+    if h * w <= PIXELS:
+        expected = _reference(kernel, some, some_masks, **parameters)
+        _must_agree(kernel, _rows(result, chosen), expected, f"images {chosen.tolist()}")
+        return f"reference on {len(chosen)} of {n} images"
+    alone = _run(kernel, some, some_masks, **parameters)
+    _must_agree(kernel, _rows(result, chosen), alone, f"image {chosen[0]} alone")
+    side = int(PIXELS**0.5)
+    crop = (slice(None), *(slice((s - min(s, side)) // 2, (s + min(s, side)) // 2) for s in (h, w)))
+    cut, cut_masks = some[crop], None if some_masks is None else some_masks[crop]
+    expected = _reference(kernel, cut, cut_masks, **parameters)
+    ours = _run(kernel, cut, cut_masks, **parameters)
+    _must_agree(kernel, ours, expected, f"a crop {cut.shape[1:]}")
+    return f"reference on a crop {cut.shape[1]} x {cut.shape[2]}, batch on 1 of {n} images"
+
+
+def check_peer(kernel: Kernel, peer: Peer, ours: Any, theirs: Any, **parameters: Any) -> None:
+    """Raise `WrongResult` where the two answers differ by more than the adapter allows."""
+    if difference := peer.difference(ours, theirs, **parameters):
+        raise WrongResult(f"{kernel.name} and {peer.name} disagree: {difference}")
+
+
+def _run(kernel: Kernel, images: np.ndarray, masks: np.ndarray | None, **parameters: Any) -> Any:
+    call = cast(Callable[..., Any], kernel)
+    return call(images, **parameters) if masks is None else call(images, masks, **parameters)
+
+
+def _reference(
+    kernel: Kernel, images: np.ndarray, masks: np.ndarray | None, **parameters: Any
+) -> Any:
+    chosen = kernel.resolve(parameters)
+    if masks is None:
+        return kernel.reference(images, **chosen)
+    return kernel.reference(images, masks, **chosen)
+
+
+def _values(result: Any) -> np.ndarray:
+    return np.asarray(result[0] if isinstance(result, tuple) else result)
+
+
+def _rows(result: Any, chosen: np.ndarray) -> np.ndarray:
+    return _values(result)[chosen]
+
+
+def _must_agree(kernel: Kernel, ours: Any, expected: Any, where: str) -> None:
+    own, right = _values(ours), _values(expected)
+    if own.shape != right.shape:
+        raise WrongResult(
+            f"{kernel.name} gave {own.shape} for {where}, its reference {right.shape}"
+        )
+    if kernel.tolerance == 0:
+        agree = (own == right) | (np.isnan(own) & np.isnan(right))
+    else:
+        near_zero = 1e-3 * kernel.tolerance * np.nanmax(np.abs(right), initial=1.0)
+        agree = np.isclose(own, right, kernel.tolerance, near_zero, equal_nan=True)
+    if not agree.all():
+        raise WrongResult(
+            f"{kernel.name} differs from its reference in {int((~agree).sum())} of {agree.size} "
+            f"values on {where}; not timed"
+        )

@@ -1,0 +1,135 @@
+"""Prepare a kernel and a peer for a fair race: equal input, right answers, best modes.
+
+Everything that is not the race happens here: choosing the batch so that a slow peer still ends,
+choosing the peer's fastest mode, warming both sides up, and checking both answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+
+from medkern.kernels import Filter, Kernel
+
+from .check import check_peer, check_reference
+from .machine import cores
+from .peers import Peer
+from .peers.peer import Run
+from .shapes import SHAPES, Shape
+
+SECONDS = 0.8  # a turn of the slower side takes about this long at most; the batch shrinks to fit
+TOO_LONG = 5.0  # seconds a turn of the smallest fair batch (one image a core)
+
+
+class NoContest(Exception):
+    """Why there is no row: a missing library, unequal parameters, a peer too slow to wait for."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Both sides ready to run on the same images; `check` says how our answer was checked."""
+
+    images: Any
+    ours: Run
+    theirs: Run | None
+    mode: str
+    check: str
+
+
+def prepare(
+    kernel: Kernel,
+    shape: Shape,
+    dtype: str,
+    parameters: Mapping[str, Any],
+    peer: Peer | None = None,
+) -> Contest:
+    """A checked contest on the CPU; raises `NoContest` with the reason, or `WrongResult`."""
+    chosen = kernel.resolve(parameters)
+    n = shape.n
+    if peer:
+        if reason := peer.missing or peer.refuses(dtype, **chosen):
+            raise NoContest(reason)
+        n = _batch(peer, shape, dtype, chosen)
+    images, masks = batch(shape.name, n, dtype)
+    ours = runner(kernel, images, masks, np.empty_like(images), chosen)
+    result = ours()
+    check = check_reference(kernel, result, images, masks, **chosen)
+    if peer is None:
+        return Contest(images, ours, None, "", check)
+    mode, theirs = _fastest(peer, images, masks, chosen)
+    check_peer(kernel, peer, result, theirs(), **chosen)
+    return Contest(images, ours, theirs, mode, f"{check}; {peer.name} on all: {peer.agreement}")
+
+
+def runner(kernel: Kernel, images: Any, masks: Any, out: Any, chosen: Mapping[str, Any]) -> Run:
+    """The call that is timed: a filter fills `out` again and again, a measure makes its table."""
+    call = cast(Callable[..., Any], kernel)
+    arrays = (images,) if masks is None else (images, masks)
+    into = {"out": out} if isinstance(kernel, Filter) else {}
+    return lambda: call(*arrays, **into, **chosen)
+
+
+@lru_cache(maxsize=3)
+def batch(name: str, n: int, dtype: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images and masks of a named shape, made once for the cases that share them."""
+    shape = SHAPES[name]
+    return shape.images(n, dtype), shape.masks(n)
+
+
+def _batch(peer: Peer, shape: Shape, dtype: str, chosen: Mapping[str, Any]) -> int:
+    """How many images a turn: as many as the peer does in `SECONDS`, at least one a core."""
+    least = min(shape.n, cores() if shape.height * shape.width > 1 << 14 else 16 * cores())
+    images, masks = batch(shape.name, least, dtype)
+    _, run = _fastest(peer, images, masks, chosen)
+    seconds = _once(run)
+    if seconds > TOO_LONG:
+        raise NoContest(f"{peer.name} needs {seconds:.0f} s for {least} images: too slow to repeat")
+    return int(np.clip(least * SECONDS / seconds, least, shape.n))
+
+
+def _fastest(
+    peer: Peer, images: np.ndarray, masks: np.ndarray | None, chosen: Mapping[str, Any]
+) -> tuple[str, Run]:
+    """The peer's best mode here: each is warmed up, then the better of two runs counts."""
+    seconds = {}
+    for name, mode in peer.modes.items():
+        run = mode(images, masks, **chosen)
+        first = _once(run)
+        if len(peer.modes) > 1:
+            seconds[name] = first if first > TOO_LONG else min(_once(run), _once(run))
+        else:
+            seconds[name] = first
+    best = min(seconds, key=seconds.__getitem__)
+    return best, peer.modes[best](images, masks, **chosen)
+
+
+def _once(run: Run) -> float:
+    start = perf_counter()
+    run()
+    return perf_counter() - start
+
+
+def prepare_gpu(kernel: Kernel, shape: Shape, dtype: str, parameters: Mapping[str, Any]) -> Contest:
+    """A checked run on the GPU, images already there; each run ends with a synchronise."""
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    chosen = kernel.resolve(parameters)
+    images, masks = batch(shape.name, shape.n, dtype)
+    there = cupy.asarray(images)
+    masks_there = None if masks is None else cupy.asarray(masks)
+    launch = runner(kernel, there, masks_there, cupy.empty_like(there), chosen)
+
+    def run() -> Any:
+        result = launch()
+        cupy.cuda.get_current_stream().synchronize()
+        return result
+
+    answer = run()
+    answer = answer[0] if isinstance(answer, tuple) else answer
+    check = check_reference(kernel, cupy.asnumpy(answer), images, masks, **chosen)
+    return Contest(images, run, None, "", check)

@@ -1,0 +1,114 @@
+"""Who else takes the median of a square window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..machine import cores
+from .peer import Peer, Run, image_pool, one_by_one, same_images, use_library_threads
+
+
+def _cv2(image: np.ndarray, out: np.ndarray, radius: int) -> None:
+    import cv2
+
+    cv2.medianBlur(image, 2 * radius + 1, dst=out)
+
+
+def _cv2_refuses(dtype: str, radius: int) -> str:
+    if radius > 2 and dtype != "uint8":
+        return f"cv2.medianBlur takes {dtype} at radius 1 and 2 only"
+    return ""
+
+
+def _scipy(image: np.ndarray, out: np.ndarray, radius: int) -> None:
+    from scipy import ndimage
+
+    ndimage.median_filter(image, 2 * radius + 1, mode="nearest", output=out)
+
+
+def _skimage(image: np.ndarray, out: np.ndarray, radius: int) -> None:
+    from skimage.filters import rank
+
+    window = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    rank.median(image, window, out=out)
+
+
+def _skimage_refuses(dtype: str, radius: int) -> str:
+    if dtype not in ("uint8", "uint16"):
+        return f"skimage.filters.rank.median takes uint8 and uint16, not {dtype}"
+    return ""
+
+
+def _mahotas(image: np.ndarray, out: np.ndarray, radius: int) -> None:
+    import mahotas
+
+    window = np.ones((2 * radius + 1, 2 * radius + 1), bool)
+    mahotas.median_filter(image, window, mode="nearest", out=out)
+
+
+def _itk_volume(images: np.ndarray, masks: np.ndarray | None, radius: int) -> Run:
+    """The whole batch as one volume with a flat window, ITK's threads over all of it."""
+    import SimpleITK
+
+    use_library_threads(cores())
+    volume = SimpleITK.GetImageFromArray(images)
+    window = (radius, radius, 0)  # x, y, slice
+    return lambda: SimpleITK.GetArrayFromImage(SimpleITK.Median(volume, window))
+
+
+def _always(dtype: str, **_: Any) -> str:
+    return ""
+
+
+_EXACT = "exact, borders included (edge pixels repeated)"
+
+# fastest first
+PEERS = (
+    Peer(
+        name="cv2:medianBlur",
+        package="cv2",
+        distribution="opencv-python-headless",
+        modes={"threads inside": one_by_one(_cv2), "image pool": image_pool(_cv2)},
+        refuses=_cv2_refuses,
+        difference=same_images(),
+        agreement=_EXACT,
+    ),
+    Peer(
+        name="mahotas:median_filter",
+        package="mahotas",
+        distribution="mahotas",
+        modes={"image pool": image_pool(_mahotas)},
+        refuses=_always,
+        difference=same_images(),
+        agreement=_EXACT,
+    ),
+    Peer(
+        name="skimage.filters.rank:median",
+        package="skimage",
+        distribution="scikit-image",
+        modes={"image pool": image_pool(_skimage)},
+        refuses=_skimage_refuses,
+        difference=same_images(border=lambda radius: radius),
+        agreement="exact, `radius` border pixels left aside (its window shrinks there)",
+    ),
+    Peer(
+        name="SimpleITK:Median",
+        package="SimpleITK",
+        distribution="SimpleITK",
+        modes={"one volume": _itk_volume},
+        refuses=_always,
+        difference=same_images(),
+        agreement=_EXACT,
+    ),
+    Peer(
+        name="scipy.ndimage:median_filter",
+        package="scipy",
+        distribution="scipy",
+        modes={"image pool": image_pool(_scipy)},
+        refuses=_always,
+        difference=same_images(),
+        agreement=_EXACT,
+    ),
+)
