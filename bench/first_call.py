@@ -1,6 +1,6 @@
 """The first call of a kernel in a fresh process: `python -m medkern.bench.first_call '{...}'`.
 
-Takes {"kernel", "shape", "dtype", "parameters"} and prints {"first": s, "first_cpu": s, "steady": s, "check": ...}.
+Takes {"kernel", "shape", "dtype", "parameters"}, prints {"first", "first_cpu", "steady", "check"}.
 The time starts after the imports: it is what the kernel adds, compiled or read from the cache of
 `MEDKERN_CACHE`. `first_cpu` is processor time, which a busy machine does not stretch.
 """

@@ -9,7 +9,6 @@ The device is decided once, when the stages are made; from then on a batch stays
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -212,28 +211,22 @@ def feature_metadata(recipe: Recipe) -> dict[str, dict[str, str]]:
     medkern = version("medkern")
     for step in recipe.texture:
         measure = kernel(step)
-        table = {row.name: row for row in feature_table(measure)}
+        table = {feature.name: feature for feature in measure.features}
         parameters = json.dumps(dict(step.parameters), sort_keys=True)
         for suffix, (_, down, across) in regions(recipe.layout.size, step.grid):
             for name in measure.names(**step.parameters):
-                feature = name.split(".")[1]
-                row = table.get(feature)
+                feature = table[name.split(".")[1]]
                 columns[name + suffix] = {
                     "family": step.kernel,
-                    "feature": feature,
-                    "tag": row.tag if row else "",
-                    "unit": getattr(row, "unit", ""),
-                    "formula": row.formula if row else "",
+                    "feature": feature.name,
+                    "tag": feature.tag,
+                    "unit": feature.unit,
+                    "formula": feature.formula,
                     "parameters": parameters,
                     "region": f"{down.start}:{down.stop}, {across.start}:{across.stop}",
                     "version": medkern,
                 }
     return columns
-
-
-def feature_table(measure: kernels.Measure) -> tuple[Any, ...]:
-    """The table FEATURES of a measure's file: rows of name, tag, formula."""
-    return getattr(inspect.getmodule(measure.reference), "FEATURES", ())
 
 
 def in_order(seconds: Mapping[str, float]) -> dict[str, float]:

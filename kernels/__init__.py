@@ -1,12 +1,13 @@
 """Arrays in, arrays out: the table of contents of medkern's kernels.
 
-    from medkern import kernels as mk
-    clean = mk.median(images, radius=2)                  images (n, h, w), the result likewise
-    values, names = mk.glcm(images, masks, levels=32)    values (n, features)
+from medkern import kernels as mk
+clean = mk.median(images, radius=2)                  images (n, h, w), the result likewise
+values, names = mk.glcm(images, masks, levels=32)    values (n, features)
 """
 
 from ._kernel import (
     Cost as Cost,
+    Feature as Feature,
     Filter as Filter,
     Kernel as Kernel,
     Measure as Measure,

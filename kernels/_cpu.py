@@ -194,7 +194,7 @@ def frozen_view(array: np.ndarray) -> np.ndarray:
 def parallel_threads() -> str:
     """The threading layer that parallel kernels use here: `omp`, `tbb` or `workqueue`."""
     _touch(np.zeros(1, np.uint8))
-    return numba.threading_layer()
+    return numba.threading_layer()  # pyright: ignore[reportPrivateImportUsage]
 
 
 @compiled(parallel=True)

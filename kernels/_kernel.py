@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -80,6 +80,15 @@ class Parameter:
         return int(value) if whole else float(value)
 
 
+class Feature(NamedTuple):
+    """One feature of a measure: name, tag in its standard (IBSI), formula and unit."""
+
+    name: str
+    tag: str
+    formula: str
+    unit: str = ""  # of a number without one
+
+
 @dataclass(frozen=True)
 class Cost:
     """The least a kernel must do for one pixel: bytes moved to and from memory, and operations."""
@@ -106,9 +115,9 @@ class Kernel:
 
     `reference`, `cpu` and `gpu` are written by the kernel's file. `tolerance` 0 means that CPU, GPU
     and reference agree bit for bit; otherwise it is the largest relative difference allowed.
-    `cost` gives `Cost` a pixel from (itemsize, **parameters); `examples` are the parameter sets that
-    the contract test runs; `validate(dtype, shape, **parameters)` raises `ValueError` for parameters
-    that do not go together.
+    `cost` gives `Cost` a pixel from (itemsize, **parameters); `examples` are the parameter sets
+    that the contract test runs; `validate(dtype, shape, **parameters)` raises `ValueError` for
+    parameters that do not go together.
     """
 
     name: str
@@ -237,10 +246,12 @@ class Measure(Kernel):
     """images (n, h, w) or (n, d, h, w), masks of the same shape -> values (n, features) and names.
 
     `cpu` and `gpu` are called as (images, masks, values, **parameters): masks uint8, 0 outside the
-    region; values float32 (n, features). `names(**parameters)` gives the columns.
+    region; values float32 (n, features). `names(**parameters)` gives the columns; `features` says
+    what each measures, in the same order.
     """
 
     names: Callable[..., tuple[str, ...]]
+    features: tuple[Feature, ...]
 
     def __call__(
         self, images: Any, masks: Any = None, **parameters: Any

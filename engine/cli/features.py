@@ -58,13 +58,13 @@ def features(
 
 
 def _list(json: bool) -> None:
-    from medkern.kernels import catalogue
+    from medkern.kernels import Measure, catalogue
 
     rows = [
-        feature | {"family": kernel.name, "preset": "ibsi"}
+        feature._asdict() | {"family": kernel.name, "preset": "ibsi"}
         for kernel in catalogue().values()
-        if kernel.family == "texture"
-        for feature in kernel.features()  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(kernel, Measure)
+        for feature in kernel.features
     ]
     if json:
         show_json(rows)

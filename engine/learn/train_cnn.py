@@ -23,7 +23,7 @@ import numpy as np
 import optax
 
 from . import network
-from .cnn import Cnn, Design, scale
+from .cnn import Cnn, Design, check_pixels, scale
 from .evaluate import auc
 from .settings import LearnError, Progress, Settings
 
@@ -65,6 +65,7 @@ def fit(
     epoch at width 16. LearnError if the loss stops being finite.
     """
     design = describe(train[0], bits, classes, settings)
+    check_pixels(train[0], design)
     order_seed, key = np.random.default_rng(settings.seed), jax.random.key(settings.seed)
     steps_an_epoch = -(-len(train[0]) // settings.batch)
     optimiser = schedule(settings, steps_an_epoch * settings.epochs)

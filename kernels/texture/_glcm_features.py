@@ -16,47 +16,38 @@ included, gets the same bits; log2 and exp are built from +, -, *, / alone for t
 """
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
 from .._cpu import compiled
-
-
-class Feature(NamedTuple):
-    """One column: its name, the IBSI tag, and its formula in p_ij, S, D and H."""
-
-    name: str
-    tag: str
-    formula: str
-
+from .._kernel import Feature
 
 FEATURES = tuple(
     Feature(*row)
     for row in (
         ("joint_maximum", "GYBY", "max p_ij"),
-        ("joint_average", "60VM", "mu = sum i p_ij"),
-        ("joint_variance", "UR99", "sum (i - mu)^2 p_ij"),
-        ("joint_entropy", "TU9B", "HXY = -sum p_ij log2 p_ij"),
-        ("difference_average", "TF7R", "sum |i - j| p_ij"),
-        ("difference_variance", "D3YU", "sum (|i - j| - difference_average)^2 p_ij"),
-        ("difference_entropy", "NTRS", "entropy of |i - j|, bits"),
-        ("sum_average", "ZGXS", "sum (i + j) p_ij"),
-        ("sum_variance", "OEEB", "sum (i + j - 2 mu)^2 p_ij"),
-        ("sum_entropy", "P6QZ", "entropy of i + j, bits"),
+        ("joint_average", "60VM", "mu = sum i p_ij", "level"),
+        ("joint_variance", "UR99", "sum (i - mu)^2 p_ij", "level^2"),
+        ("joint_entropy", "TU9B", "HXY = -sum p_ij log2 p_ij", "bit"),
+        ("difference_average", "TF7R", "sum |i - j| p_ij", "level"),
+        ("difference_variance", "D3YU", "sum (|i - j| - difference_average)^2 p_ij", "level^2"),
+        ("difference_entropy", "NTRS", "entropy of |i - j|, bits", "bit"),
+        ("sum_average", "ZGXS", "sum (i + j) p_ij", "level"),
+        ("sum_variance", "OEEB", "sum (i + j - 2 mu)^2 p_ij", "level^2"),
+        ("sum_entropy", "P6QZ", "entropy of i + j, bits", "bit"),
         ("angular_second_moment", "8ZQL", "sum p_ij^2"),
-        ("contrast", "ACUI", "sum (i - j)^2 p_ij"),
-        ("dissimilarity", "8S9J", "sum |i - j| p_ij"),
+        ("contrast", "ACUI", "sum (i - j)^2 p_ij", "level^2"),
+        ("dissimilarity", "8S9J", "sum |i - j| p_ij", "level"),
         ("inverse_difference", "IB1Z", "sum p_ij / (1 + |i - j|)"),
         ("normalised_inverse_difference", "NDRX", "sum p_ij / (1 + |i - j| / Ng)"),
         ("inverse_difference_moment", "WF0Z", "sum p_ij / (1 + (i - j)^2)"),
         ("normalised_inverse_difference_moment", "1QCO", "sum p_ij / (1 + (i - j)^2 / Ng^2)"),
         ("inverse_variance", "E8JP", "sum over i != j of p_ij / (i - j)^2"),
         ("correlation", "NI2N", "sum (i - mu) (j - mu) p_ij / joint_variance"),
-        ("autocorrelation", "QWB0", "sum i j p_ij"),
-        ("cluster_tendency", "DG8W", "sum (i + j - 2 mu)^2 p_ij"),
-        ("cluster_shade", "7NFM", "sum (i + j - 2 mu)^3 p_ij"),
-        ("cluster_prominence", "AE86", "sum (i + j - 2 mu)^4 p_ij"),
+        ("autocorrelation", "QWB0", "sum i j p_ij", "level^2"),
+        ("cluster_tendency", "DG8W", "sum (i + j - 2 mu)^2 p_ij", "level^2"),
+        ("cluster_shade", "7NFM", "sum (i + j - 2 mu)^3 p_ij", "level^3"),
+        ("cluster_prominence", "AE86", "sum (i + j - 2 mu)^4 p_ij", "level^4"),
         ("information_correlation_1", "R8DG", "(HXY - 2 HX) / HX, HX = -sum p_i log2 p_i"),
         ("information_correlation_2", "JN9H", "sqrt(1 - exp(-2 (2 HX - HXY)))"),
     )

@@ -305,6 +305,7 @@ glcm = Measure(
     cpu=cpu,
     gpu=gpu,
     names=columns,
+    features=FEATURES,
     validate=check,
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
