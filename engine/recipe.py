@@ -156,7 +156,9 @@ class _Table:
         self.values = values
 
     def fail(self, key: str, sentence: str) -> NoReturn:
-        places = ((self.name, self.index, key), (self.name, self.index, ""), ("", 0, self.name))
+        places = [(self.name, self.index, key), (self.name, self.index, ""), ("", 0, self.name)]
+        if not self.name:  # a key of the top may be the header of a table
+            places.append((key, 0, ""))
         line = next((self.lines[place] for place in places if place in self.lines), 1)
         brackets = f"[[{self.name}]]" if self.name in FAMILIES else f"[{self.name}]"
         what = " ".join(part for part in (brackets if self.name else "", key) if part)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from medkern.engine.ingest import Item, index
+from medkern.engine.ingest import Item, SourceError, index
 
 IMAGE = np.zeros((4, 4), np.uint8)
 
@@ -128,7 +128,7 @@ def test_a_manifest_that_is_no_text(tmp_path):
 
 
 def test_bad_sources(tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(SourceError, match="does not exist"):
         index(tmp_path / "absent")
     with pytest.raises(ValueError, match="holds no files"):
         index(tmp_path)

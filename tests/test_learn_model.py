@@ -238,6 +238,7 @@ def deep(header, arrays):
         (lambda h, a: h["heads"].update(more="svm"), "'more' is described or has arrays"),
         (lambda h, a: h["thresholds"].update(svm=7.0), "threshold 7.0 of 'svm'"),
         (lambda h, a: h["thresholds"].update(none=0.5), "threshold 0.5 of 'none'"),
+        (lambda h, a: h["training"].update(rows={"val": 3}), "rows must be numbers of images"),
         (lambda h, a: h["cnn"].update(more=1), "cnn: the description must have the fields"),
         (huge, "cnn: width is 1000000000; allowed: 1 .. 512"),
         (other_width, r"'params/dense/weight' is float32 \(8, 2\), not float32 \(12, 2\)"),

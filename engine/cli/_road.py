@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,15 @@ class Prepared:
     items: Sequence[Item]
     measured: Measured
     rejects: Sequence[Reject]
+
+    def rows(self, index: Any) -> Prepared:
+        """These rows only."""
+        measured = replace(
+            self.measured,
+            pixels=self.measured.pixels[index],
+            features=self.measured.features.rows(index),
+        )
+        return replace(self, items=[self.items[row] for row in index], measured=measured)
 
 
 def find(source: Path, labels: str | None = None) -> list[Item]:

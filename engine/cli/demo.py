@@ -60,7 +60,7 @@ def demo(
     save(model, out / "demo.medkern")
 
     say("3/4  judging it on the test part")
-    part, name = choose(items, "test")
+    part, name = choose(items, "test", "demonstration cohort")
     tested = prepare(part, recipe, "auto")
     known = columns(tested.items)
     truth = model.codes(known["labels"])

@@ -24,7 +24,8 @@ def evaluate(
 ) -> None:
     """Judge a model on labelled images it was not trained on.
 
-    Thresholds are the model's own, chosen on validation images; nothing is fitted here.
+    Thresholds are the model's own, chosen on validation images; nothing is fitted here. Images that
+    its training used are told by their pixels and left out, unless you ask for that part by name.
 
     Example: medkern evaluate xrays.csv --model chest.medkern --split test
     """
@@ -35,13 +36,14 @@ def evaluate(
 
     loaded = load(model)
     recipe = parse(loaded.recipe, f"recipe in {model.name}")
-    items, part = choose(labelled(find(data, labels), data), split)
+    items, name = choose(labelled(find(data, labels), data), split, data.name)
     prepared = prepare(items, recipe, device)
+    if split not in ("train", "val"):
+        prepared = unseen(prepared, loaded)
     known = columns(prepared.items)
     features = prepared.measured.features if loaded.heads else None
     probabilities = loaded.predict(prepared.measured.pixels, features)
     truth = loaded.codes(known["labels"])
-    name = f"{data.name}, {part}"
     figures = [
         result(key, name, truth, p, loaded.thresholds.get(key), known["groups"])
         for key, p in probabilities.items()
@@ -55,17 +57,32 @@ def evaluate(
         say(f"report {page}")
 
 
-def choose(items: list[Any], split: str) -> tuple[list[Any], str]:
-    """The items of a part; all where the data name no parts."""
+def unseen(prepared: Any, model: Any) -> Any:
+    """Without the images that the model's training used."""
+    import numpy as np
+
+    from ..errors import UserError
+
+    fresh = ~model.seen(prepared.measured.pixels)
+    if fresh.all():
+        return prepared
+    if not fresh.any():
+        raise UserError("all these images were used to train this model: they cannot judge it")
+    say(f"{(~fresh).sum()} of {len(fresh)} images were used in training and are left out")
+    return prepared.rows(np.flatnonzero(fresh))
+
+
+def choose(items: list[Any], split: str, data: str) -> tuple[list[Any], str]:
+    """The items of a part, and its name for people; all items where the data name no parts."""
     from ..errors import UserError
 
     parts = sorted({item.split for item in items if item.split})
     if not parts:
-        return items, "all images"
+        return items, f"{data}, all images"
     chosen = [item for item in items if item.split == split]
     if not chosen:
         raise UserError(f"the data have no part {split!r}; they have: {', '.join(parts)}")
-    return chosen, f"{split} part"
+    return chosen, f"{data}, {split} part"
 
 
 def write_report(

@@ -52,9 +52,9 @@ def train(
     prepared = prepare(items, chosen, device)
     with TrainingProgress() as progress:
         trained = fit(
-            prepared.measured.pixels if "cnn" in settings.models else None,
+            prepared.measured.pixels,
             chosen.layout.bits,
-            prepared.measured.features if set(settings.models) != {"cnn"} else None,
+            prepared.measured.features if chosen.texture else None,
             **columns(prepared.items),
             settings=settings,
             recipe=chosen.text,

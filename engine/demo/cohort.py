@@ -63,7 +63,7 @@ class Task:
     def contrast(self) -> float:
         """Contrast in HU at which the ideal observer reaches `ceiling`."""
         wanted = sqrt(2) * norm.ppf(self.ceiling)
-        return float(brentq(lambda c: self.snr(c) - wanted, 0.0, 1e4))
+        return float(np.asarray(brentq(lambda c: self.snr(c) - wanted, 0.0, 1e4)))
 
     def ideal_auc(self) -> float:
         """AUC of the ideal (Hotelling) observer for the nodule that `sample` draws."""

@@ -8,10 +8,10 @@ Formats are told by their contents: DICOM, PNG, JPEG, TIFF, NIfTI and NPZ (MedMN
 """
 
 from .codecs import codecs
-from .index import Item, index
+from .index import Item, SourceError, index
 from .layout import Layout
 from .limits import Limits
 from .reader import read
 from .reason import Reason, Reject
 
-__all__ = ["index", "read", "codecs", "Item", "Layout", "Limits", "Reason", "Reject"]
+__all__ = ["index", "read", "codecs", "Item", "Layout", "Limits", "Reason", "Reject", "SourceError"]

@@ -11,10 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import UserError
 from .formats import open_source
 from .limits import Limits
 from .npz import SPLITS, NpzFile
 from .reason import Unreadable
+
+
+class SourceError(UserError):
+    """A source that cannot be listed: absent, empty, or a manifest with a bad row."""
+
 
 COLUMNS = ("path", "label", "group", "split")
 
@@ -45,16 +51,16 @@ def index(
     labels="folder": the label is the name of the first folder below `source`; files beside those
     folders have none. NPZ archives bring their own labels (class numbers as text) and splits.
 
-    FileNotFoundError where the source is absent; ValueError where a folder is empty, `labels` is
-    unknown, or a manifest has a bad row (with its line).
+    SourceError where the source is absent, a folder is empty, `labels` is unknown, or a manifest
+    has a bad row (with its line).
     """
     source, limits = Path(source), limits or Limits()
     if labels not in (None, "folder"):
-        raise ValueError(f"labels is {labels!r}; allowed: None, 'folder'")
+        raise SourceError(f"labels is {labels!r}; allowed: None, 'folder'")
     if not source.exists():
-        raise FileNotFoundError(f"{source} does not exist")
+        raise SourceError(f"{source} does not exist")
     if labels == "folder" and not source.is_dir():
-        raise ValueError(f"labels='folder' needs a folder of folders; {source} is a file")
+        raise SourceError(f"labels='folder' needs a folder of folders; {source} is a file")
     if source.is_dir():
         files = _folder(source, labels == "folder")
     elif source.suffix.lower() == ".csv":
@@ -63,7 +69,7 @@ def index(
         files = iter([Item(_name(source.name), source)])
     items = [item for file in files for item in _frames(file, limits)]
     if not items:
-        raise ValueError(f"{source} holds no files")
+        raise SourceError(f"{source} holds no files")
     return items
 
 
@@ -91,15 +97,15 @@ def _manifest(manifest: Path) -> Iterator[Item]:
                 if row:
                     yield _row(manifest, rows.line_num, header, row, seen)
         except csv.Error as error:
-            raise ValueError(f"{manifest} line {rows.line_num}: not valid CSV ({error})") from None
+            raise SourceError(f"{manifest} line {rows.line_num}: not valid CSV ({error})") from None
         except UnicodeDecodeError:
-            raise ValueError(f"{manifest} after line {rows.line_num}: not UTF-8 text") from None
+            raise SourceError(f"{manifest} after line {rows.line_num}: not UTF-8 text") from None
 
 
 def _check_header(manifest: Path, header: list[str]) -> None:
     unknown = [name for name in header if name not in COLUMNS]
     if "path" not in header or unknown or len(set(header)) != len(header):
-        raise ValueError(
+        raise SourceError(
             f"{manifest} line 1: columns are {', '.join(header) or 'missing'}; "
             f"path is needed, allowed are {', '.join(COLUMNS)}, each once"
         )
@@ -110,15 +116,15 @@ def _row(
 ) -> Item:
     where = f"{manifest} line {line}"
     if len(row) != len(header):
-        raise ValueError(f"{where}: {len(row)} values for {len(header)} columns")
+        raise SourceError(f"{where}: {len(row)} values for {len(header)} columns")
     cells = {name: value.strip() or None for name, value in zip(header, row, strict=True)}
     name = cells.pop("path")
     if name is None or "\0" in name:
-        raise ValueError(f"{where}: path is empty")
+        raise SourceError(f"{where}: path is empty")
     if cells.get("split") not in (None, *SPLITS):
-        raise ValueError(f"{where}: split is {cells['split']!r}; allowed: {', '.join(SPLITS)}")
+        raise SourceError(f"{where}: split is {cells['split']!r}; allowed: {', '.join(SPLITS)}")
     if (first := seen.setdefault(name, line)) != line:
-        raise ValueError(f"{where}: the path stands in line {first} already")
+        raise SourceError(f"{where}: the path stands in line {first} already")
     label, group, split = (cells.get(column) for column in COLUMNS[1:])
     return Item(Path(name).as_posix(), manifest.parent / name, 0, label, group, split)
 

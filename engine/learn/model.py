@@ -11,6 +11,7 @@ import numpy as np
 from ..features import Features
 from .evaluate import RESAMPLES, result
 from .heads import Head, ModelError
+from .seen import seen
 from .settings import LearnError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Model:
     heads       {"svm", "tree", "forest", "logistic"} -> the classical models there are
     thresholds  of two classes: the least probability of the positive one that is called positive,
                 per model, chosen on validation data; empty with more classes
-    training    facts of the training: rows, classes, seconds, history, validation figures
+    training    facts of the training: rows, seconds, history, fingerprints of the images seen
     provenance  versions, settings and time
     """
 
@@ -79,6 +80,10 @@ class Model:
             if not np.isfinite(p).all():
                 raise ModelError(f"{name}: the model's weights lead to a score that is not finite")
         return scores
+
+    def seen(self, pixels: np.ndarray) -> np.ndarray:
+        """(n,) bool: images (n, h, w), as the recipe makes them, that training used."""
+        return seen(pixels, self.training.get("seen", ()))
 
     def codes(self, labels: Sequence[str]) -> np.ndarray:
         """Class numbers of label names; LearnError for a name the model does not know."""

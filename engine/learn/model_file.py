@@ -125,6 +125,10 @@ def decode(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model
         header["training"], header["provenance"],
     )  # fmt: skip
     _check_thresholds(model)
+    _check_rows(model.training.get("rows", {}))
+    seen = model.training.get("seen", [])
+    if not isinstance(seen, list) or not all(isinstance(mark, str) for mark in seen):
+        raise ModelError("training: the fingerprints of the images seen must be texts")
     return model
 
 
@@ -218,6 +222,14 @@ def _check_thresholds(model: Model) -> None:
     for name, value in model.thresholds.items():
         if name not in model.names or not isinstance(value, float) or not 0 <= value <= 1:
             raise ModelError(f"threshold {value!r} of {name!r}: it must be 0 .. 1, of a model here")
+
+
+def _check_rows(rows: Any) -> None:
+    """{part: {label: number of images}}, which reports add up."""
+    parts = rows.values() if isinstance(rows, dict) else [None]
+    for counts in parts:
+        if not isinstance(counts, dict) or not all(type(n) is int for n in counts.values()):
+            raise ModelError("training: rows must be numbers of images, by part and label")
 
 
 def _no_constant(name: str) -> float:

@@ -35,8 +35,9 @@ EPSILON = 1e-5
 DECAY = 0.9  # of the running mean and variance, a step
 
 
-def init(key: jax.Array, shape: tuple[int, int, int], classes: int, width: int = 16,
-         blocks: int = 1) -> tuple[Tree, Tree]:  # fmt: skip
+def init(
+    key: jax.Array, shape: tuple[int, int, int], classes: int, width: int = 16, blocks: int = 1
+) -> tuple[Tree, Tree]:
     """Parameters and normalisation state for images of `shape` (h, w, c).
 
     `width` is the number of channels of the first stage; each of the 3 stages holds `blocks`
@@ -72,8 +73,9 @@ def init(key: jax.Array, shape: tuple[int, int, int], classes: int, width: int =
     return _drawn(params, key), _fresh_state(params)
 
 
-def apply(params: Tree, state: Tree, images: jax.Array, train: bool) -> tuple[
-    jax.Array, jax.Array, Tree]:  # fmt: skip
+def apply(
+    params: Tree, state: Tree, images: jax.Array, train: bool
+) -> tuple[jax.Array, jax.Array, Tree]:
     """Logits `(n, classes)`, features `(n, 4 width)` and the new normalisation state.
 
     With `train` the batch's own mean and variance normalise it and enter the running averages;
@@ -88,11 +90,6 @@ def apply(params: Tree, state: Tree, images: jax.Array, train: bool) -> tuple[
         x, new[name] = _apply_block(params[name], state[name], x, train)
     features = x.mean(axis=(1, 2))
     return features @ params["dense"]["weight"] + params["dense"]["bias"], features, new
-
-
-def count(params: Tree) -> int:
-    """Number of trainable values."""
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def _conv_norm(size: int, inside: int, outside: int) -> Tree:

@@ -19,6 +19,7 @@ from ..features import Features
 from .evaluate import choose_threshold
 from .heads import Head
 from .model import Model, evaluate
+from .seen import fingerprints
 from .settings import LearnError, Progress, Settings
 from .split import PARTS, Split, split
 
@@ -80,6 +81,7 @@ def train(
         },
         "seconds": seconds,
         "history": history,
+        "seen": [mark for part in (fitted, held) for mark in part.marks()],
     }
     columns = features.names if heads and features is not None else ()
     model = Model(names, recipe, columns, cnn, heads, {}, facts, provenance(settings))
@@ -108,6 +110,10 @@ class Cohort:
             self.truth[index],
             None if self.groups is None else [self.groups[row] for row in index],
         )
+
+    def marks(self) -> list[str]:
+        """The images' fingerprints; none where there are no pixels."""
+        return [] if self.pixels is None else fingerprints(self.pixels)
 
 
 def class_names(labels: Sequence[str]) -> tuple[str, ...]:

@@ -130,7 +130,8 @@ def parquet(table: pa.Table) -> bytes:
     """
     texts = [field.name for field in table.schema if field.type == pa.string()]
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="lz4", use_dictionary=texts)
+    options: Any = {"compression": "lz4", "use_dictionary": texts}  # the stubs know one list type
+    pq.write_table(table, sink, **options)
     return sink.getvalue().to_pybytes()
 
 
