@@ -33,7 +33,7 @@ class Cohort:
 
 def recipe_text() -> str:
     """The demonstration's recipe."""
-    return (resources.files(__package__) / "demo.toml").read_text("utf-8")
+    return (resources.files("medkern.engine.demo") / "demo.toml").read_text("utf-8")
 
 
 def make(folder: Path, seed: int = 0) -> Cohort:
