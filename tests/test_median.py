@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from medkern.bench.ptx import Interpreter, report
 from medkern.kernels._cuda import running
-from medkern.kernels.denoise._median_network import Network, program
+from medkern.kernels.denoise._median_network import program
 from medkern.kernels.denoise.median import median
 
 RADII = range(1, 16)
@@ -149,12 +149,11 @@ def test_gpu_code_orders_floats_in_the_same_way(radius):
 # ---- the networks
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, 8])
-@pytest.mark.parametrize("radius", RADII)
+@pytest.mark.parametrize(
+    ("radius", "rows"), [(r, rows) for r in RADII for rows in (1, 2, 4, 8) if rows <= r + 1]
+)
 def test_every_network_finds_the_median(radius, rows):
     """The program, run by NumPy over 0 and 1: by the 0-1 principle right for all values."""
-    if rows > radius + 1:
-        pytest.skip("a tile higher than radius + 1 has no core")
     steps, outputs, slots = program(radius, rows)
     height, lanes = 2 * radius + rows, 64
     share = np.random.default_rng(radius).random(lanes)  # of ones, different along the row
@@ -176,16 +175,15 @@ def test_every_network_finds_the_median(radius, rows):
 
 @pytest.mark.parametrize(("radius", "limit"), [(1, 12), (2, 45), (5, 240), (10, 800), (15, 1600)])
 def test_sharing_keeps_the_networks_small(radius, limit):
-    """Exchanges a pixel, fully used ones; the best network for one 5 x 5 window alone has 99."""
-    rows = 2 if radius <= 2 else 4 if radius < 8 else 8
-    assert sum(map(sum, Network(radius, rows).read())) / 2 / rows <= limit
+    """Exchanges a pixel; the best known network for one 5 x 5 window by itself has 99."""
+    assert median.cost(2, radius=radius).operations / 2 <= limit
 
 
 # ---- GPU code
 
 
-@pytest.mark.parametrize("dtype", median.dtypes)
-@pytest.mark.parametrize("radius", [1, 2, 3, 15])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("radius", [1, 2, 15])
 def test_gpu_code_needs_no_local_memory_and_few_registers(dtype, radius):
     launches = []
     images = np.zeros((1, 1, 1), dtype)

@@ -4,12 +4,12 @@ Numba can vectorise loops by itself, but it guards each with overlap checks and 
 made the kernel three times slower to compile, and it cannot express a network given as data.
 LLVM lowers these vectors to whatever the machine has (SSE, AVX2, AVX-512, NEON).
 
-Memory is a one-dimensional array of the pixels' dtype that holds *keys*: integers of the same width
-whose order is the order of the pixels. A key of an integer pixel is the pixel itself; for float32
+Pixels are compared as *keys*: integers of the same width whose order is the order of the pixels.
+The key of an integer is the integer itself; keys of float32 give the order
 
     -inf < ... < -0 < +0 < ... < +inf < every NaN
 
-Indices are not checked. Float keys of one vector are made and undone in place.
+Arrays are C-contiguous; indices count elements and are not checked.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,8 @@ from numba.extending import intrinsic
 from ._median_network import Network, Wire
 
 VECTOR = 32  # bytes
+TILE = 2  # rows of a tile in `tile_medians`
+AHEAD = 4  # rows that it prefetches: machines do not foresee that the next band starts elsewhere
 BORDER = 16  # keys that `fill` writes: more than any radius
 INFINITY, MAGNITUDE, SIGN_BIT = 0x7F800000, 0x7FFFFFFF, 31
 
@@ -45,7 +47,8 @@ class Vectors:
         self.key = ir.IntType(dtype.bitwidth)
         self.bytes = dtype.bitwidth // 8
         self.type = ir.VectorType(self.key, lanes or VECTOR // self.bytes)
-        signed = dtype is types.float32 or dtype.signed
+        self.floats = dtype is types.float32
+        signed = self.floats or dtype.signed
         self.less = builder.icmp_signed if signed else builder.icmp_unsigned
 
     def place(self, index: ir.Value, kind: ir.Type) -> ir.Value:
@@ -57,6 +60,17 @@ class Vectors:
     def store(self, vector: ir.Value, index: ir.Value) -> None:
         self.builder.store(vector, self.place(index, self.type), align=self.bytes)
 
+    def prefetch(self, index: ir.Value, write: bool) -> None:
+        """Ask for the cache line of an element, which need not exist."""
+        kinds = [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
+        prefetch = self.builder.module.declare_intrinsic(
+            "llvm.prefetch", kinds[:1], ir.FunctionType(ir.VoidType(), kinds)
+        )
+        nearest, data = ir.IntType(32)(3), ir.IntType(32)(1)
+        self.builder.call(
+            prefetch, [self.place(index, ir.IntType(8)), ir.IntType(32)(int(write)), nearest, data]
+        )
+
     def all(self, value: int) -> ir.Constant:
         return self.type([value] * self.type.count)
 
@@ -64,7 +78,26 @@ class Vectors:
         less = self.less("<", a, b)
         return self.builder.select(less, a, b), self.builder.select(less, b, a)
 
-    def fold(self, bits: ir.Value) -> ir.Value:
+    def clamped_shift(self, vector: ir.Value, lanes: int) -> ir.Value:
+        """Lane i of the result is lane i + lanes, or the first or last one."""
+        if not lanes:
+            return vector
+        of = [min(max(i + lanes, 0), self.type.count - 1) for i in range(self.type.count)]
+        return self.builder.shuffle_vector(
+            vector, vector, ir.VectorType(ir.IntType(32), len(of))(of)
+        )
+
+    def to_keys(self, pixels: ir.Value) -> ir.Value:
+        if not self.floats:
+            return pixels
+        magnitude = self.builder.and_(pixels, self.all(MAGNITUDE))
+        nan = self.builder.icmp_signed(">", magnitude, self.all(INFINITY))
+        return self.builder.select(nan, magnitude, self._fold(pixels))
+
+    def to_pixels(self, keys: ir.Value) -> ir.Value:
+        return self._fold(keys) if self.floats else keys
+
+    def _fold(self, bits: ir.Value) -> ir.Value:
         """Negative floats count downwards: all but their sign bit is inverted. Its own inverse."""
         sign = self.builder.ashr(bits, self.all(SIGN_BIT))
         return self.builder.xor(bits, self.builder.and_(sign, self.all(MAGNITUDE)))
@@ -124,11 +157,8 @@ def to_keys(_, memory, at):
 
     def emit(context, builder, signature, arguments):
         vectors = Vectors(context, builder, signature.args[0], arguments[0])
-        if signature.args[0].dtype is types.float32:
-            bits = vectors.load(arguments[1])
-            magnitude = builder.and_(bits, vectors.all(MAGNITUDE))
-            nan = builder.icmp_signed(">", magnitude, vectors.all(INFINITY))
-            vectors.store(builder.select(nan, magnitude, vectors.fold(bits)), arguments[1])
+        if vectors.floats:
+            vectors.store(vectors.to_keys(vectors.load(arguments[1])), arguments[1])
         return context.get_dummy_value()
 
     return types.void(memory, at), emit
@@ -140,8 +170,8 @@ def to_pixels(_, memory, at):
 
     def emit(context, builder, signature, arguments):
         vectors = Vectors(context, builder, signature.args[0], arguments[0])
-        if signature.args[0].dtype is types.float32:
-            vectors.store(vectors.fold(vectors.load(arguments[1])), arguments[1])
+        if vectors.floats:
+            vectors.store(vectors.to_pixels(vectors.load(arguments[1])), arguments[1])
         return context.get_dummy_value()
 
     return types.void(memory, at), emit
@@ -164,35 +194,51 @@ def exchange(_, memory, a, b, low, high):
 
 
 @instruction
-def medians(_, memory, lanes, at, radius, rows):
-    """The whole network for one vector of lanes from `at`, in registers; `radius` is a literal
+def tile_medians(_, image, out, y, x, radius, edge):
+    """The medians of rows y and y + 1 for one vector of columns from x, in registers
 
-    The medians replace the first `rows` rows of pixels, whose slots are `lanes` long. Wires of
-    other lanes are computed again for this one: recomputing beats memory for small networks.
+    `radius` and `edge` are literals: edge -1 for x = 0, +1 for the last vector of a row, else 0.
+    Wires of other lanes are computed again: for small networks that is cheaper than memory.
     """
-    if not isinstance(radius, types.IntegerLiteral) or not isinstance(rows, types.IntegerLiteral):
-        raise RequireLiteralValue("radius and rows must be literals")
-    network = Network(radius.literal_value, rows.literal_value)
+    if not isinstance(radius, types.IntegerLiteral) or not isinstance(edge, types.IntegerLiteral):
+        raise RequireLiteralValue("radius and edge must be literals")
+    reach, side = radius.literal_value, edge.literal_value
+    network = Network(reach, TILE)
 
     def emit(context, builder, signature, arguments):
-        memory, lanes, at, *_ = arguments
-        vectors = Vectors(context, builder, signature.args[0], memory)
+        image, out, y, x, *_ = arguments
+        pixels = Vectors(context, builder, signature.args[0], image)
+        medians = Vectors(context, builder, signature.args[1], out)
+        h, w = cgutils.unpack_tuple(
+            builder, context.make_array(signature.args[0])(context, builder, image).shape
+        )
+        first, last = h.type(0), builder.sub(h, h.type(1))
         known: dict[Wire, ir.Value] = {}
 
-        def place(slot: int, shift: int) -> ir.Value:
-            return builder.add(
-                builder.mul(lanes, lanes.type(slot)), builder.add(at, at.type(shift))
-            )
+        def at(row: ir.Value, shift: int, step: int = 1) -> ir.Value:
+            column = builder.add(builder.mul(x, x.type(step)), x.type(shift))
+            return builder.add(builder.mul(row, w), column)
+
+        def load(j: int, i: int) -> ir.Value:
+            row = builder.add(y, y.type(j - reach))
+            row = builder.select(builder.icmp_signed("<", row, first), first, row)
+            row = builder.select(builder.icmp_signed(">", row, last), last, row)
+            inside = max(i - reach, 0) if side < 0 else min(i - reach, 0) if side > 0 else i - reach
+            return pixels.clamped_shift(pixels.load(at(row, inside)), i - reach - inside)
 
         def value(wire: Wire) -> ir.Value:
             if wire not in known:
-                known[wire] = vectors.load(place(*wire))
+                known[wire] = pixels.to_keys(load(*wire))
             return known[wire]
 
+        pixels.prefetch(at(builder.add(y, y.type(reach + AHEAD)), 0, TILE), write=False)
+        medians.prefetch(at(builder.add(y, y.type(AHEAD)), 0, TILE), write=True)
         for low, high, a, b in network.alone():
-            known[low], known[high] = vectors.exchange(value(a), value(b))
-        for row, wire in enumerate(network.outputs):
-            vectors.store(value(wire), place(row, 0))
+            known[low], known[high] = pixels.exchange(value(a), value(b))
+        for j, wire in enumerate(network.outputs):
+            row = builder.add(y, y.type(j))
+            with builder.if_then(builder.icmp_signed("<=", row, last), likely=True):
+                medians.store(medians.to_pixels(value(wire)), at(row, 0))
         return context.get_dummy_value()
 
-    return types.void(memory, lanes, at, radius, rows), emit
+    return types.void(image, out, y, x, radius, edge), emit

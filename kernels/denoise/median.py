@@ -4,10 +4,11 @@
 
 images  (n, h, w) uint8, uint16, int16 or float32, any intensity unit; out has the same
 borders the nearest pixel is repeated (OpenCV's BORDER_REPLICATE, SciPy's mode="nearest")
-cost    reads and writes a pixel once; on the CPU about 23, 110 (r = 1, 2), then 170 to 1500
-        (r = 3 to 15) minima and maxima a pixel, for 32 bytes of pixels at once; memory: about
-        0.5 MB a thread. On the GPU the same networks for r = 1, 2, above that one comparison
-        a pixel of the window and bit of the pixel, no workspace
+cost    a pixel is read and written once. CPU: 23 and 110 minima and maxima a pixel for r = 1
+        and 2, in vectors of 32 bytes, no workspace; above that 173 (r = 3), 446 (5), 1511
+        (10), 3111 (15) in the second level cache, 0.2 to 3.2 MB a thread. GPU: the same two
+        networks, above that (2r+1)^2 comparisons for each bit in which the pixels of a tile
+        differ; no workspace
 nan     float32 pixels are sorted as -inf < .. < -0 < +0 < .. < +inf < NaN, whatever the
         sign of the NaN: a window of mostly NaN gives NaN, all others a number
 source  J. W. Tukey, Exploratory Data Analysis, 1977; networks after L. Sugy, A fast parallel
@@ -23,14 +24,15 @@ from numba import prange
 from .._cpu import compiled
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter, Quality
-from ._median_network import Network, program
+from ._median_network import Network, Wire, program
 from ._median_vector import (
     BORDER,
+    TILE,
     VECTOR,
     copy,
     exchange,
     fill,
-    medians,
+    tile_medians,
     to_keys,
     to_pixels,
     vector_length,
@@ -61,31 +63,84 @@ def _fold(bits: np.ndarray) -> np.ndarray:
     return bits ^ (bits >> 31 & 0x7FFFFFFF)
 
 
-# ---- CPU: a block of rows and columns at a time, as keys in a memory that stays in the cache
+def _rows(radius: int) -> int:
+    """Pixels of a tile on the CPU: more share more work, and need more memory."""
+    return TILE if radius <= 2 else 4 if radius < 7 else 8
+
+
+def cpu(images: np.ndarray, out: np.ndarray, *, radius: int) -> None:
+    """Small networks in registers, straight from image to image; larger ones in memory."""
+    n, h, w = images.shape
+    chunks = 8 * numba.get_num_threads()
+    rows = _rows(radius)
+    if radius <= 2 and w * images.itemsize >= VECTOR:
+        bands = n * -(-h // rows)
+        _all_bands(images, out, radius, bands, min(bands, chunks))
+        return
+    steps, outputs, slots = program(radius, rows)
+    layout = Layout.of(images.shape, images.itemsize, radius, rows, slots)
+    blocks = n * -(-h // rows) * -(-w // layout.columns)
+    runs = -(-blocks // layout.together)
+    _all_blocks(images, out, layout, steps, outputs, blocks, min(runs, chunks))
+
+
+# ---- CPU, radius 1 and 2: the network compiled, on bands of TILE rows
+
+
+@compiled
+def _some_bands(images, out, radius, first, stop):
+    """Bands first .. stop - 1 of the batch; the last vectors of a row overlap."""
+    _, h, w = images.shape
+    down = (h + TILE - 1) // TILE
+    vector = vector_length(images)
+    for band in range(first, stop):
+        image, result, y = images[band // down], out[band // down], band % down * TILE
+        if radius == 1:
+            tile_medians(image, result, y, 0, 1, -1)
+            for x in range(vector, w - vector, vector):
+                tile_medians(image, result, y, min(x, w - vector - 1), 1, 0)
+            tile_medians(image, result, y, w - vector, 1, 1)
+        else:
+            tile_medians(image, result, y, 0, 2, -1)
+            for x in range(vector, w - vector, vector):
+                tile_medians(image, result, y, min(x, w - vector - 2), 2, 0)
+            tile_medians(image, result, y, w - vector, 2, 1)
+
+
+@compiled(parallel=True)
+def _all_bands(images, out, radius, bands, chunks):
+    for chunk in prange(chunks):
+        first = bands * np.int64(chunk) // chunks
+        stop = bands * (np.int64(chunk) + 1) // chunks
+        _some_bands(images, out, radius, first, stop)
+
+
+# ---- CPU, above: the network as data, on blocks of rows and columns
 #
-# A block is `rows` rows and `columns` columns of one image. Memory consists of slots of `lanes`
-# keys. Before the network runs, the rows under a block, with its borders, lie in the first slots,
+# The memory of a thread consists of slots of `lanes` keys. The pixels under a block, with its
+# borders, lie in the first slots, and those of several blocks side by side, so that small images
+# fill the vectors too:
 #
 #     slot j, lane i of a block  =  row y - radius + j, column x - radius + i
-#
-# and several blocks side by side, so that small images fill the vectors too.
 
-ROWS = 2  # of a tile, for the networks that are compiled: radius 1 and 2
 SLOT_BYTES = 4160  # room for a row of 2048 pixels of 16 bits and its borders
-NO_STEPS = np.empty((0, 6), np.int32)
 
 
 class Layout(NamedTuple):
+    """How blocks lie in memory; lengths count pixels."""
+
     radius: int
-    rows: int
-    columns: int
+    rows: int  # of a block
+    columns: int  # of a block
     together: int  # blocks side by side
     lanes: int
     slots: int
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], itemsize: int, radius: int, rows: int, slots: int):
-        """Slots of some hundred bytes: long enough for the vectors, short enough for the cache."""
+    def of(
+        cls, shape: tuple[int, ...], itemsize: int, radius: int, rows: int, slots: int
+    ) -> "Layout":
+        """Blocks of equal width, as few as slots of about SLOT_BYTES allow."""
         n, h, w = shape
         vector = VECTOR // itemsize
         target = SLOT_BYTES // itemsize
@@ -122,16 +177,9 @@ def _store(image, y, x, memory, at, layout, outputs):
 
 
 @compiled
-def _run(memory, layout, steps):
-    """The network over all lanes: compiled for radius 1 and 2, data for the others."""
+def _run(memory, lanes, steps):
+    """One step of the network after the other, each over all lanes."""
     vector = vector_length(memory)
-    lanes = layout.lanes
-    if layout.radius == 1:
-        for i in range(0, lanes, vector):
-            medians(memory, lanes, i, 1, ROWS)
-    elif layout.radius == 2:
-        for i in range(0, lanes, vector):
-            medians(memory, lanes, i, 2, ROWS)
     for k in range(len(steps)):
         a = steps[k, 0] * lanes + steps[k, 1]
         b = steps[k, 2] * lanes + steps[k, 3]
@@ -163,7 +211,7 @@ def _some_blocks(images, out, layout, steps, outputs, first, stop):
             _load(images[i], y * layout.rows, x * layout.columns, memory, b * width, layout)
         for i in range(0, (2 * layout.radius + layout.rows) * layout.lanes, vector):
             to_keys(memory, i)
-        _run(memory, layout, steps)
+        _run(memory, layout.lanes, steps)
         for slot in outputs:
             for i in range(0, layout.lanes, vector):
                 to_pixels(memory, slot * layout.lanes + i)
@@ -181,61 +229,40 @@ def _all_blocks(images, out, layout, steps, outputs, blocks, chunks):
         _some_blocks(images, out, layout, steps, outputs, first, stop)
 
 
-def _rows(radius: int) -> int:
-    """Pixels of a tile: more share more work, and need more memory."""
-    return ROWS if radius <= 2 else 4 if radius < 7 else 8
-
-
-def cpu(images: np.ndarray, out: np.ndarray, *, radius: int) -> None:
-    """A network of exchanges, run for many pixels at once."""
-    rows = _rows(radius)
-    if radius <= 2:
-        steps, outputs, slots = NO_STEPS, np.arange(ROWS, dtype=np.int32), 2 * radius + ROWS
-    else:
-        steps, outputs, slots = program(radius, rows)
-    layout = Layout.of(images.shape, images.itemsize, radius, rows, slots)
-    n, h, w = images.shape
-    blocks = n * -(-h // rows) * -(-w // layout.columns)
-    chunks = min(-(-blocks // layout.together), 8 * numba.get_num_threads())
-    _all_blocks(images, out, layout, steps, outputs, blocks, chunks)
-
-
 # ---- GPU
 
 _source = Cuda(__file__)
 TILE_BYTES, TILE_ROWS = 256, 16  # of the pixels that one thread block computes
+GRID = 65535  # most blocks in y and z; they go on with the next image or band
 
 
 def gpu(images: Any, out: Any, *, radius: int) -> None:
     """A thread block a tile; the network in registers for radius 1 and 2, else a bisection."""
     n, h, w = images.shape
     columns = TILE_BYTES // images.dtype.itemsize
-    macros = {"PIXEL": images.dtype, "RADIUS": radius, "TILE_COLUMNS": columns}
+    tile = {"TILE_COLUMNS": columns, "TILE_ROWS": TILE_ROWS}
     if radius <= 2:
-        median_ = _source.function("median_network", NETWORK=_cuda_network(radius), **macros)
+        name, how = "median_network", {"ROWS": TILE, "NETWORK": _cuda_network(radius)}
     else:
-        median_ = _source.function("median_bisection", **macros)
-    across, down = -(-w // columns), -(-h // TILE_ROWS)
-    median_((across, min(down, 65535), min(n, 65535)), 256, images, out, n, h, w)
+        name, how = "median_bisection", {"ROWS": 4}
+    launch = _source.function(name, PIXEL=images.dtype, RADIUS=radius, **tile, **how)
+    grid = (-(-w // columns), min(-(-h // TILE_ROWS), GRID), min(n, GRID))
+    launch(grid, 256, images, out, n, h, w)
 
 
 def _cuda_network(radius: int) -> str:
-    """The network of a tile of ROWS pixels as calls of macros of median.cu."""
-    network = Network(radius, ROWS)
-    text = []
-    known = set()
+    """The network of a tile as calls of the macros of median.cu."""
+    network = Network(radius, TILE)
+    exchanges = network.alone()
+    inputs = {wire for *_, a, b in exchanges for wire in (a, b) if wire.value < network.inputs}
+    calls = [f"INPUT({_name(wire)},{wire.value},{wire.shift})" for wire in sorted(inputs)]
+    calls += [f"EXCHANGE({','.join(map(_name, wires))})" for wires in exchanges]
+    calls += [f"OUTPUT({row},{_name(wire)})" for row, wire in enumerate(network.outputs)]
+    return " ".join(calls)
 
-    def name(wire):
-        if wire.value < network.inputs and wire not in known:
-            known.add(wire)
-            text.append(f"INPUT(v{wire.value}_{wire.shift},{wire.value},{wire.shift})")
-        return f"v{wire.value}_{wire.shift}"
 
-    for low, high, a, b in network.alone():
-        operands = name(a), name(b)
-        text.append(f"EXCHANGE({name(low)},{name(high)},{operands[0]},{operands[1]})")
-    text += [f"OUTPUT({row},{name(wire)})" for row, wire in enumerate(network.outputs)]
-    return " ".join(text)
+def _name(wire: Wire) -> str:
+    return f"v{wire.value}_{wire.shift}"
 
 
 def _cost(itemsize: int, *, radius: int) -> Cost:
