@@ -95,7 +95,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def copy_bandwidth(megabytes: int = 256, repeats: int = 7) -> float:
+def copy_bandwidth(megabytes: int = 256, repeats: int = 15) -> float:
     """GB/s of copying one large array to another with all cores, read + written; best of repeats.
 
     The arrays are far larger than the last-level cache. It is the roof for kernels whose images

@@ -128,7 +128,7 @@ def _kind(value: Any) -> str:
 
 def _cupy() -> Any:
     try:
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise RuntimeError(
             'a batch on the GPU needs CuPy; install the extra: pip install "medkern[cuda13]"'

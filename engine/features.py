@@ -8,8 +8,6 @@ finds it.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import whole
 from .errors import UserError
 
 if TYPE_CHECKING:
@@ -126,19 +125,12 @@ class Features:
         self, path: str | Path, metadata: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         """Write the Parquet file, whole or not at all (a temporary file is moved into place)."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path, table = Path(path), self.to_arrow(metadata)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                pq.write_table(table, file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        sink = pa.BufferOutputStream()
+        pq.write_table(self.to_arrow(metadata), sink)
+        whole.write(Path(path), sink.getvalue().to_pybytes())
 
     @classmethod
     def from_parquet(cls, path: str | Path) -> Features:

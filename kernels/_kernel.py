@@ -16,6 +16,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -110,7 +111,7 @@ class Quality:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernel:
+class Kernel(ABC):
     """The common part of `Filter` and `Measure`; see the module's docstring.
 
     `reference`, `cpu` and `gpu` are written by the kernel's file. `tolerance` 0 means that CPU, GPU
@@ -134,6 +135,10 @@ class Kernel:
     tolerance: float = 0.0
     quality: Quality = field(default_factory=Quality)
     validate: Callable[..., None] | None = None
+
+    @abstractmethod
+    def __call__(self, images: Any, **parameters: Any) -> Any:
+        """Check everything, choose the backend by the array, run."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self._document())

@@ -1,6 +1,7 @@
 """Small DICOM images for tests, made with pydicom."""
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -13,13 +14,15 @@ from medkern.engine.ingest.dicom import DicomFile
 from medkern.engine.ingest.limits import Limits
 
 
-def dataset(pixels, syntax=ExplicitVRLittleEndian, stored=None, **attributes):
+def dataset(
+    pixels: Any, syntax: str = ExplicitVRLittleEndian, stored: Any = None, **attributes: Any
+):
     """A minimal image: `pixels` (h, w), (n, h, w) or (h, w, 3) integers."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = UID(syntax)
-    data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    data.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
+    data.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3")
     colour = pixels.ndim == 3 and pixels.shape[-1] == 3
     data.Rows, data.Columns = pixels.shape[:2] if colour else pixels.shape[-2:]
     if pixels.ndim == 3 and not colour:

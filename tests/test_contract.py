@@ -5,44 +5,19 @@ and on a real card where there is one.
 """
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
+from cases import CATALOGUE, every_case, every_kernel
 
-from medkern import kernels as mk
 from medkern.bench.ptx import Interpreter
 from medkern.kernels import Filter, Kernel, Measure, _cuda
 
-CATALOGUE = mk.catalogue()
 SHAPES = [(2, 37, 41), (1, 1, 1), (3, 1, 19), (2, 23, 1), (1, 64, 130), (5, 2, 3)]
 SMALL = [(2, 19, 23), (1, 1, 1), (1, 3, 40)]
-
-
-def cases() -> Iterator[Any]:
-    """(kernel, dtype, parameters) for every legal combination of the catalogue."""
-    for name, kernel in CATALOGUE.items():
-        for dtype in kernel.dtypes:
-            for example in kernel.examples:
-                if legal(kernel, dtype, example):
-                    label = ",".join(f"{k}={v}" for k, v in example.items()) or "defaults"
-                    yield pytest.param(kernel, dtype, dict(example), id=f"{name}-{dtype}-{label}")
-
-
-def legal(kernel: Kernel, dtype: str, example: Any) -> bool:
-    try:
-        if kernel.validate:
-            kernel.validate(np.dtype(dtype), (1, 64, 64), **kernel.resolve(example))
-    except ValueError:
-        return False
-    return True
-
-
-every_case = pytest.mark.parametrize(("kernel", "dtype", "parameters"), list(cases()))
-every_kernel = pytest.mark.parametrize("kernel", list(CATALOGUE.values()), ids=list(CATALOGUE))
 
 
 def images_of(shape: tuple[int, ...], dtype: str, parameters: dict[str, Any]) -> np.ndarray:

@@ -7,40 +7,25 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pytest
+from cases import CATALOGUE, every_case, every_kernel
 
 from medkern import kernels as mk
 from medkern.bench.ptx import Interpreter, Stats, report
 from medkern.kernels import Kernel, Measure, _cuda
 from medkern.kernels._cuda import Function, Launch
 
-CATALOGUE = mk.catalogue()
+Counted = tuple[tuple[Launch, ...], dict[str, Stats]]
 
 
-def cases() -> list[Any]:
-    found = []
-    for name, kernel in CATALOGUE.items():
-        for dtype in kernel.dtypes:
-            for number, example in enumerate(kernel.examples):
-                if legal(kernel, dtype, example):
-                    found.append(pytest.param(name, dtype, number, id=f"{name}-{dtype}-{example}"))
-    return found
-
-
-def legal(kernel: Kernel, dtype: str, example: Any) -> bool:
-    try:
-        if kernel.validate:
-            kernel.validate(np.dtype(dtype), (1, 64, 64), **kernel.resolve(example))
-    except ValueError:
-        return False
-    return True
+def launched(kernel: Kernel, dtype: str, parameters: dict[str, Any]) -> Counted:
+    """Every launch of one case on a batch of real proportions, and what was counted."""
+    return _launched(kernel.name, dtype, tuple(parameters.items()))
 
 
 @cache
-def launched(name: str, dtype: str, number: int) -> tuple[tuple[Launch, ...], dict[str, Stats]]:
-    """Every launch of one example on a batch of real proportions, and what was counted."""
+def _launched(name: str, dtype: str, parameters: tuple[tuple[str, Any], ...]) -> Counted:
     kernel, launches = CATALOGUE[name], []
-    chosen = kernel.resolve(kernel.examples[number])
+    chosen = kernel.resolve(dict(parameters))
     rng = np.random.default_rng(0)
     y, x = np.indices((64, 256))
     smooth = 100 + 60 * np.sin(y / 9.0) * np.cos(x / 11.0) + rng.normal(0, 12, (2, 64, 256))
@@ -60,17 +45,14 @@ def launched(name: str, dtype: str, number: int) -> tuple[tuple[Launch, ...], di
     return tuple(launches), interpreter.stats
 
 
-every_case = pytest.mark.parametrize(("name", "dtype", "number"), cases())
-
-
 def functions(launches: tuple[Launch, ...]) -> dict[Function, Launch]:
     return {launch.function: launch for launch in launches}
 
 
 @every_case
-def test_registers_spills_and_shared_memory_on_four_architectures(name, dtype, number):
-    quality = CATALOGUE[name].quality
-    launches, _ = launched(name, dtype, number)
+def test_registers_spills_and_shared_memory_on_four_architectures(kernel, dtype, parameters):
+    quality = kernel.quality
+    launches, _ = launched(kernel, dtype, parameters)
     for function, launch in functions(launches).items():
         for row in report(function):
             assert row.spills == 0, row
@@ -82,16 +64,16 @@ def test_registers_spills_and_shared_memory_on_four_architectures(name, dtype, n
 
 
 @every_case
-def test_memory_is_used_in_whole_sectors_and_banks_do_not_collide(name, dtype, number):
-    quality = CATALOGUE[name].quality
-    _, counted = launched(name, dtype, number)
+def test_memory_is_used_in_whole_sectors_and_banks_do_not_collide(kernel, dtype, parameters):
+    quality = kernel.quality
+    _, counted = launched(kernel, dtype, parameters)
     for function, stats in counted.items():
         worst = "; ".join(stats.worst(3))
         assert stats.sector_efficiency >= quality.sector_efficiency, f"{function}: {worst}"
         assert stats.bank_conflict_factor <= quality.bank_conflicts, f"{function}: {worst}"
 
 
-@pytest.mark.parametrize("kernel", list(CATALOGUE.values()), ids=list(CATALOGUE))
+@every_kernel
 def test_a_broken_rule_has_its_reason(kernel: Kernel):
     usual, own = mk.Quality(), kernel.quality
     relaxed = (

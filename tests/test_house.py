@@ -156,7 +156,8 @@ def test_public_functions_of_the_engine_say_what_they_do():
     missing = []
     for path in sources("engine", "kernels"):
         for node in ast.parse(path.read_text()).body:
-            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
-            if public and not ast.get_docstring(node) and node.name not in ("cpu", "gpu"):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name[0] == "_":
+                continue
+            if not ast.get_docstring(node) and node.name not in ("cpu", "gpu"):
                 missing.append(f"{name(path)}: {node.name}")
     assert not missing, missing

@@ -87,7 +87,7 @@ def test_one_frame_in_many_fragments():
     image = RNG.integers(0, 4096, (64, 64)).astype(np.uint16)
     stream = imagecodecs.jpeg2k_encode(image, level=0, reversible=True, codecformat="J2K")
     data = dataset(image, J2K)
-    data.PixelData = encapsulate([stream], fragments_per_frame=5)
+    data.PixelData = encapsulate([bytes(stream)], fragments_per_frame=5)
     data["PixelData"].VR = "OB"
     np.testing.assert_array_equal(opened(data).frame(0).stored, image)
 
@@ -96,7 +96,7 @@ def test_one_frame_in_many_fragments():
 def test_fragments_find_their_frames_with_and_without_an_offset_table(table):
     images = RNG.integers(0, 4096, (3, 32, 32)).astype(np.uint16)
     streams = [
-        imagecodecs.jpeg2k_encode(image, level=0, reversible=True, codecformat="J2K")
+        bytes(imagecodecs.jpeg2k_encode(image, level=0, reversible=True, codecformat="J2K"))
         for image in images
     ]
     data = dataset(images, J2K)

@@ -162,7 +162,7 @@ def test_slices_are_axial_whatever_the_axes(tmp_path):
     for k, axes in enumerate(("RAS", "LPS", "ASL", "SRP", "IPR", "PIL")):
         turn = nibabel.orientations.axcodes2ornt(axes)
         path = tmp_path / f"{k}.nii.gz"
-        nibabel.save(base.as_reoriented(turn), path)
+        nibabel.save(base.as_reoriented(turn.tolist()), path)
         source = open_source(path, Limits())
         assert source.frames == 6
         for z in range(6):

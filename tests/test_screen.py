@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from medkern.engine import screen as screening
+from medkern.engine import screen as screening, whole
 from medkern.engine.errors import Stopped
 from medkern.engine.ingest import index
 from medkern.engine.recipe import parse
 from medkern.engine.report.picture import png
-from medkern.engine.screen import RunError, files, screen
+from medkern.engine.screen import RunError, screen
 
 RECIPE = "[ingest]\nsize = [16, 16]\nbatch = 4\n"
 TEXTURE = RECIPE + '[[texture]]\nkernel = "glcm"\nlevels = 8\nbinning = "width"\nwidth = 32\n'
@@ -156,7 +156,7 @@ def test_nothing_of_a_patient_is_written(tmp_path):
     from pydicom.data import get_testdata_file
 
     (tmp_path / "in").mkdir()
-    dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    dataset = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
     secrets = {"PatientName": "CANARY^NAME", "PatientID": "CANARYID7", "StudyDate": "19770713"}
     for name, value in secrets.items():
         setattr(dataset, name, value)
@@ -280,7 +280,7 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_to_mistrust(
         screen(index(images), tmp_path / "run", model=model, pictures=0)
     assert "\n" not in str(caught.value)
     monkeypatch.setattr(os, "fsync", real)
-    assert not list((tmp_path / "run").rglob(files.TEMPORARY + "*"))
+    assert not list((tmp_path / "run").rglob(whole.TEMPORARY + "*"))
     assert screen(index(images), tmp_path / "run", model=model, pictures=0).done == 19
     assert parts(tmp_path / "run") == parts(tmp_path / "whole")
 

@@ -98,6 +98,7 @@ def write_report(
     ceiling: dict[str, float] | None = None,
 ) -> None:
     """The page of an evaluation."""
+    from .. import whole
     from ..learn import identity
     from ..report import evaluation, evaluation_page
 
@@ -120,4 +121,4 @@ def write_report(
         model=identity(model),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(evaluation_page(report), "utf-8")
+    whole.write(path, evaluation_page(report).encode())

@@ -88,6 +88,7 @@ def write_report(
     """The page of a training: figures of the validation part, curves, split sizes."""
     import numpy as np
 
+    from .. import whole
     from ..report import evaluation, evaluation_page
 
     model, rows = trained.model, trained.split.rows("val")
@@ -118,5 +119,5 @@ def write_report(
         seconds={**prepared.measured.seconds, **model.training["seconds"]},
         model=name,
     )
-    path.write_text(evaluation_page(report), "utf-8")
+    whole.write(path, evaluation_page(report).encode())
     return path

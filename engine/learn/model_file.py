@@ -11,8 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from .. import whole
 from .heads import ModelError, check
 from .model import Model
 
@@ -47,17 +46,7 @@ def save(model: Model, path: str | Path) -> str:
     text, arrays = encode(model)
     digest = _digest(text, arrays)
     content = to_safetensors(arrays, {"medkern": text, "sha256": digest})
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    whole.write(Path(path), content)
     return digest[:16]
 
 

@@ -1,19 +1,13 @@
-"""Files that are either whole or absent, whatever happens: a kill, a crash, a full disk.
-
-Written to a temporary name in the same folder, flushed to the disk, read back and compared, moved
-into place, and the folder's entry flushed too. A reader never meets half a file under its name.
-"""
+"""The files of a run: durable, canonical, and errors in one sentence."""
 
 import errno
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from .. import whole
 from ..errors import Stopped, UserError
-
-TEMPORARY = ".new-"  # dot files are skipped by Arrow, DuckDB and Spark
 
 
 class RunError(UserError):
@@ -22,21 +16,11 @@ class RunError(UserError):
 
 def write(path: Path, content: bytes) -> str:
     """Put `content` at `path` durably and return its SHA-256; Stopped where the disk is full."""
-    temporary = path.with_name(TEMPORARY + path.name)
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        digest = sha256(content)
-        if sha256(temporary.read_bytes()) != digest:
-            raise RunError(f"{path}: what was written does not read back equal; check the disk")
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        whole.write(path, content)
     except OSError as error:
-        _remove(temporary)
         raise explained(error, path) from error
-    return digest
+    return sha256(content)
 
 
 def explained(error: OSError, path: Path) -> Stopped | RunError:
@@ -72,20 +56,3 @@ def sha256(content: bytes) -> str:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows has no handle of a folder to flush
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # a temporary file is never trusted, so it may stay

@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .. import whole
 from ..clock import Clock
 from . import files
 from .files import RunError
@@ -113,7 +114,7 @@ class Folder:
             _refuse_other(about, identity)
         for folder in (self.root, self.root / "parts", self.root / "quarantine"):
             folder.mkdir(exist_ok=True)
-            for left in folder.glob(files.TEMPORARY + "*"):
+            for left in folder.glob(whole.TEMPORARY + "*"):
                 left.unlink(missing_ok=True)
         manifest = parquet(pa.table({"id": pa.array(ids, pa.string())}))
         path = self.root / "manifest.parquet"
@@ -141,7 +142,7 @@ def _make(root: Path) -> None:
         strangers = sorted(p.name for p in root.iterdir() if p.name not in OWN)
     except OSError as error:
         raise RunError(f"{root}: cannot be used as run folder: {error.strerror}") from None
-    strangers = [name for name in strangers if not name.startswith(files.TEMPORARY)]
+    strangers = [name for name in strangers if not name.startswith(whole.TEMPORARY)]
     if strangers and not (root / "run.json").exists():
         raise RunError(f"{root} holds other files ({strangers[0]}) and no run; choose a new --out")
 

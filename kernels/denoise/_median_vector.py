@@ -51,7 +51,7 @@ class Vectors:
         signed = self.floats or dtype.signed
         self.less = builder.icmp_signed if signed else builder.icmp_unsigned
 
-    def place(self, index: ir.Value, kind: ir.Type) -> ir.Value:
+    def place(self, index: ir.Value, kind: ir.Type) -> Any:
         return self.builder.bitcast(self.builder.gep(self.data, [index]), kind.as_pointer())
 
     def load(self, index: ir.Value) -> ir.Value:
@@ -97,7 +97,7 @@ class Vectors:
     def to_pixels(self, keys: ir.Value) -> ir.Value:
         return self._fold(keys) if self.floats else keys
 
-    def _fold(self, bits: ir.Value) -> ir.Value:
+    def _fold(self, bits: ir.Value) -> Any:
         """Negative floats count downwards: all but their sign bit is inverted. Its own inverse."""
         sign = self.builder.ashr(bits, self.all(SIGN_BIT))
         return self.builder.xor(bits, self.builder.and_(sign, self.all(MAGNITUDE)))
