@@ -9,6 +9,7 @@ that somebody else can write is code that somebody else can run.
 """
 
 import hashlib
+import importlib
 import os
 import pickle
 import stat
@@ -29,6 +30,26 @@ from numba.core.serialize import dumps
 SOURCES = Path(__file__).parent
 _DIGEST = hashlib.sha256().digest_size
 
+
+def _load_openmp() -> None:
+    """Load Numba's OpenMP layer so that its threads sleep while they wait.
+
+    By default they spin. Where cores are shared, a spinning thread then sits on the core that the
+    thread it waits for needs, for a whole time slice: small batches took 8 ms instead of 0.06 ms.
+    The variable is read once, when the library is loaded, and put back.
+    """
+    if "OMP_WAIT_POLICY" in os.environ:
+        return
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")
+    except ImportError:  # no OpenMP here: Numba takes another layer
+        pass
+    finally:
+        del os.environ["OMP_WAIT_POLICY"]
+
+
+_load_openmp()
 # `workqueue`, Numba's last resort, aborts the process when two Python threads run kernels.
 if "NUMBA_THREADING_LAYER" not in os.environ:
     config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # pyright: ignore

@@ -43,6 +43,7 @@ _source = _cuda.Cuda(__file__)
 DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1))  # (y, x); the opposite ones by symmetry
 BTW3, SUJT, JJUI, ZW7Z = AGGREGATIONS = ("avg", "slice_merged", "direction_merged", "merged")
 CACHED = 1 << 17  # numbers that a block of regions keeps on the CPU: it stays in the second cache
+WORTH_A_THREAD = 1 << 18  # pixels: about 2 ms of work, far more than it takes to wake a thread
 LAUNCHED = 1 << 16  # blocks of a GPU launch, at most; a block goes on to further regions
 SHARED_LEVELS = 64  # four triangles of 64 levels are 33 KB of shared memory
 SCRATCH_BLOCKS = 264  # with more levels a block's tables are in global memory: 0.5 MB at 256
@@ -198,8 +199,8 @@ def cpu(images, masks, values, *, levels, binning, width, low, distance, aggrega
     slot, side = (h + distance) * (w + distance) + distance, levels + 1
     merge_directions, merge_slices = _merged(aggregation)
     kept = (1 if merge_directions else 4) * (1 if merge_slices else d)  # matrices a region
-    block = min(CACHED // (d * slot + kept * 8 * side), -(-n // numba.get_num_threads()))
-    block = max(1, block)
+    workers = max(1, min(numba.get_num_threads(), images.size // WORTH_A_THREAD))
+    block = max(1, min(CACHED // (d * slot + kept * 8 * side), -(-n // workers)))
     table, unit = information_table(), unit_of(d * h * w)
 
     def work(first: int, step: int) -> None:
@@ -220,12 +221,11 @@ def cpu(images, masks, values, *, levels, binning, width, low, distance, aggrega
             features(histograms, totals, boxes, unit, table, out[:m])
             values[part] = out[:m]
 
-    in_threads(work, -(-n // block))
+    in_threads(work, min(workers, -(-n // block)))
 
 
-def in_threads(work: Callable[[int, int], None], tasks: int) -> None:
-    """work(k, workers) for k < workers, in as many threads as Numba would use."""
-    workers = min(numba.get_num_threads(), tasks)
+def in_threads(work: Callable[[int, int], None], workers: int) -> None:
+    """work(k, workers) for k < workers, each in a thread of its own."""
     if workers == 1:
         return work(0, 1)
     with ThreadPoolExecutor(workers) as pool:
