@@ -97,10 +97,10 @@ def write_report(
     probabilities = model.predict(prepared.measured.pixels[rows], features)
     history = model.training["history"] or {}
     curves = {
-        name.replace("_", " "): (list(range(1, len(values) + 1)), list(values))
-        for name, values in history.items()
-        if isinstance(values, list | tuple) and values
+        "Loss of the network": {"training": "loss", "validation": "val_loss"},
+        "AUC of the network": {"validation": "val_auc"},
     }
+    epochs = list(range(1, len(history.get("loss", ())) + 1))
     report = evaluation(
         "Training report",
         f"{data}, validation part",
@@ -115,7 +115,12 @@ def write_report(
             for part, counts in model.training["rows"].items()
             if sum(counts.values())
         ],
-        training={"network": curves} if curves else None,
+        training={
+            title: {line: (epochs, list(history[key])) for line, key in lines.items()}
+            for title, lines in curves.items()
+        }
+        if history
+        else None,
         seconds={**prepared.measured.seconds, **model.training["seconds"]},
         model=name,
     )
