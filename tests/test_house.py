@@ -35,7 +35,7 @@ GUESTS = {  # third-party packages that only one room may import
     "optax": {"engine/learn"},
     "sklearn": {"engine/learn"},
     "pydicom": {"engine/ingest"},
-    "imagecodecs": {"engine/ingest", "engine/report"},  # the report writes PNG
+    "imagecodecs": {"engine/ingest"},
     "nibabel": {"engine/ingest"},
     "tifffile": {"engine/ingest"},
     "cupy": {"kernels/_cuda.py", "kernels/_kernel.py", "engine/batch.py"},
