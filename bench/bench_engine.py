@@ -17,7 +17,7 @@ import pytest
 
 from medkern.bench import road, today
 from medkern.bench.rows import Rival, make_row
-from medkern.bench.timing import Timed
+from medkern.bench.timing import Timed, turn_of
 from medkern.kernels import Cost
 
 TURNS = 7
@@ -93,7 +93,7 @@ def bench_road(
 
     a, b = Timed(our_road), Timed(lambda: other(theirs(files.paths)))
     benchmark.group = "road"
-    benchmark.pedantic(a, setup=b, rounds=TURNS, warmup_rounds=1)
+    benchmark.pedantic(a, setup=turn_of(b), rounds=TURNS, warmup_rounds=1)
     rival = Rival(f"today ({library})", "pydicom, mahotas, scikit-learn", "process pool",
                   b.seconds[-TURNS:])  # fmt: skip
     note(files, a.seconds[-TURNS:], seconds[-TURNS:], rival, check, machine, report)
@@ -118,7 +118,7 @@ def bench_road_with_network(
     seconds: list[dict[str, float]] = []
     a = Timed(lambda: seconds.append(ours(files.paths).seconds))
     benchmark.group = "road"
-    benchmark.pedantic(a, rounds=TURNS, warmup_rounds=1)
+    benchmark.pedantic(a, setup=turn_of(None), rounds=TURNS, warmup_rounds=1)
     check = "features equal those without the network; probabilities sum to 1"
     note(files, a.seconds[-TURNS:], seconds[-TURNS:], None, check, machine, report)
 

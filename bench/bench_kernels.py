@@ -8,7 +8,7 @@ import pytest
 from medkern.bench.cases import Case, cases, contests
 from medkern.bench.contest import Contest, NoContest, prepare, prepare_gpu
 from medkern.bench.rows import Rival, make_row, show
-from medkern.bench.timing import REPEATS, Timed
+from medkern.bench.timing import REPEATS, Timed, turn_of
 from medkern.kernels import _cuda
 
 pytestmark = pytest.mark.filterwarnings("ignore:Bad rank filter performance:UserWarning")
@@ -52,7 +52,7 @@ def race(
     ours = Timed(contest.ours)
     theirs = Timed(contest.theirs) if contest.theirs else None
     benchmark.group = case.kernel.name
-    benchmark.pedantic(ours, setup=theirs, rounds=REPEATS, warmup_rounds=1)
+    benchmark.pedantic(ours, setup=turn_of(theirs), rounds=REPEATS, warmup_rounds=1)
     rounds = slice(-REPEATS, None)
     rival = None
     if case.peer and theirs:

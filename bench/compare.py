@@ -4,7 +4,7 @@
     python -m medkern.bench.compare v0.1 main median     only the cases whose name holds "median"
 
 Each commit gets a git worktree, a process and a compile cache of its own. The processes take
-turns, A B A B ..., and for each case the time ratio B / A is printed with its 95 % interval (of
+turns, A B B A ..., and for each case the time ratio B / A is printed with its 95 % interval (of
 the median, from order statistics). Exit code 1 when an interval lies wholly above 1 + MARGIN,
 2 when a commit or a case is unknown. Uncommitted changes are not measured: commit them first.
 """
@@ -134,8 +134,11 @@ def judge(case: Case, sides: list[Side], scratch: Path, repeats: int) -> Verdict
     for side, answer in zip(sides, answers, strict=True):
         if "error" in answer:
             return Verdict(case.name, 1, 1, 1, False, f"{side.name}: {answer['error']}")
-    turns = [[side.ask({})["seconds"] for side in sides] for _ in range(repeats + 1)][1:]
-    found = ratios([turn[0] for turn in turns], [turn[1] for turn in turns])
+    seconds: list[list[float]] = [[], []]
+    for turn in range(repeats):
+        for i in (0, 1) if turn % 2 == 0 else (1, 0):  # whoever comes second finds a warmer machine
+            seconds[i].append(sides[i].ask({})["seconds"])
+    found = ratios(*seconds)
     same = answers[0]["digest"] == answers[1]["digest"]
     return Verdict(case.name, median(found), *interval(found), same)
 

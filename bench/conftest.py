@@ -56,6 +56,13 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     machine_info.update(this_machine().describe())
 
 
+def pytest_benchmark_update_json(
+    config: pytest.Config, benchmarks: list, output_json: dict[str, Any]
+) -> None:
+    for row in output_json["benchmarks"]:
+        row["params"] = {"case": row["param"]}  # instead of the repr of a whole kernel
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     tables = config.stash.get(TABLES, {})
     if not tables or not measuring(config):

@@ -19,19 +19,13 @@ REPEATS = 9
 
 @dataclass
 class Timed:
-    """A contender: calling it runs it once and notes the seconds.
-
-    The short pause lets the other side's worker threads, which spin for a while after their last
-    job, fall asleep: else they would run on the cores of the one being timed.
-    """
+    """A contender: calling it runs it once and notes the seconds."""
 
     run: Callable[[], Any]
     clock: Callable[[], float] = perf_counter
-    pause: float = 0.003
     seconds: list[float] = field(default_factory=list)
 
     def __call__(self) -> None:
-        sleep(self.pause)
         start = self.clock()
         self.run()
         self.seconds.append(self.clock() - start)
@@ -50,6 +44,12 @@ class Spread:
         return cls(median(values), min(values), max(values))
 
 
+def rest() -> None:
+    """A short pause before a turn: the other side's worker threads, which spin for a while after
+    their last job, fall asleep; else they would run on the cores of the one that is timed."""
+    sleep(0.003)
+
+
 def interleaved(
     *runs: Callable[[], Any],
     repeats: int = REPEATS,
@@ -60,8 +60,21 @@ def interleaved(
     contenders = [Timed(run, clock) for run in runs]
     for _ in range(warmup + repeats):
         for contender in contenders:
+            rest()
             contender()
     return [contender.seconds[warmup:] for contender in contenders]
+
+
+def turn_of(rival: Callable[[], Any] | None) -> Callable[[], None]:
+    """What `benchmark.pedantic` does before each of our turns: rest, the rival's turn, rest."""
+
+    def turn() -> None:
+        if rival is not None:
+            rest()
+            rival()
+        rest()
+
+    return turn
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

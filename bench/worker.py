@@ -44,7 +44,7 @@ def main() -> None:
             except (KeyError, TypeError, ValueError) as error:  # a commit without this kernel
                 reply = {"error": f"{type(error).__name__}: {error}"}
         else:
-            time.sleep(0.003)  # see timing.Timed
+            time.sleep(0.003)  # see timing.rest
             start = time.perf_counter()
             run()
             reply = {"seconds": time.perf_counter() - start}
