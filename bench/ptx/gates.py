@@ -5,6 +5,7 @@ instruction when every thread named in its member mask waits there, except those
 the kernel before the first of the warp came.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -19,7 +20,7 @@ Mask = np.ndarray
 Exchange = Callable[[Active], None]
 
 
-class Gate:
+class Gate(ABC):
     """Where threads wait for each other."""
 
     def __init__(self, machine: Machine):
@@ -28,9 +29,9 @@ class Gate:
     def arrive(self, arriving: Mask) -> None:
         """These threads now wait here too."""
 
+    @abstractmethod
     def open(self, waiting: Mask) -> Mask:
         """Act on the waiting threads that are complete, and return their mask."""
-        raise NotImplementedError
 
 
 GateBuilder = Callable[[Machine, Instruction], Gate]
