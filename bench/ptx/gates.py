@@ -26,7 +26,7 @@ class Gate(ABC):
     def __init__(self, machine: Machine):
         self.machine = machine
 
-    def arrive(self, arriving: Mask) -> None:
+    def arrive(self, arriving: Mask) -> None:  # noqa: B027  most gates need no note of it
         """These threads now wait here too."""
 
     @abstractmethod
