@@ -14,6 +14,7 @@ from ._console import Advance, progress, say
 
 if TYPE_CHECKING:
     from ..ingest import Item, Reject
+    from ..learn import Model
     from ..recipe import Recipe
     from ..stages import Measured
 
@@ -111,6 +112,15 @@ class TrainingProgress:
             self.model, self.done = bar, 0
         self.advance(done - self.done)
         self.done = done
+
+
+def split_sizes(model: Model) -> list[dict[str, Any]]:
+    """How many images of each label the model's training had in each part."""
+    return [
+        {"name": part, "n": sum(counts.values()), "groups": None, "labels": counts}
+        for part, counts in model.training.get("rows", {}).items()
+        if sum(counts.values())
+    ]
 
 
 def summary_rows(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -101,6 +101,7 @@ def write_report(
     from .. import whole
     from ..learn import identity
     from ..report import evaluation, evaluation_page
+    from ._road import split_sizes
 
     report = evaluation(
         "Evaluation report",
@@ -111,11 +112,7 @@ def write_report(
         probabilities,
         figures,
         groups_known=bool(known["groups"]) and all(known["groups"]),
-        splits=[
-            {"name": part, "n": sum(counts.values()), "groups": None, "labels": counts}
-            for part, counts in model.training.get("rows", {}).items()
-            if sum(counts.values())
-        ],
+        splits=split_sizes(model),
         ceiling=ceiling,
         seconds=prepared.measured.seconds,
         model=identity(model),

@@ -90,6 +90,7 @@ def write_report(
 
     from .. import whole
     from ..report import evaluation, evaluation_page
+    from ._road import split_sizes
 
     model, rows = trained.model, trained.split.rows("val")
     truth = model.codes([str(prepared.items[row].label) for row in rows])
@@ -110,11 +111,7 @@ def write_report(
         probabilities,
         trained.validation,
         groups_known=trained.split.grouped,
-        splits=[
-            {"name": part, "n": sum(counts.values()), "groups": None, "labels": counts}
-            for part, counts in model.training["rows"].items()
-            if sum(counts.values())
-        ],
+        splits=split_sizes(model),
         training={
             title: {line: (epochs, list(history[key])) for line, key in lines.items()}
             for title, lines in curves.items()
