@@ -8,13 +8,12 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medkern import kernels as mk
 from medkern.bench.cases import Case, cases, parameter_sets
 from medkern.bench.timing import Spread
 
@@ -33,12 +32,11 @@ class Turn:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One case a kernel and dtype: the first parameter set, on the smallest shape."""
-    smallest = {case.kernel.name: case.shape for case in cases(smoke=True)}
+    smallest = {case.kernel.name: case for case in reversed(list(cases(smoke=True)))}
     chosen = [
-        Case(kernel, shape, dtype, next(parameter_sets(kernel, shape, dtype)))
-        for name, kernel in mk.catalogue().items()
-        for shape in [smallest[name]]
-        for dtype in kernel.dtypes
+        replace(case, dtype=dtype, parameters=next(parameter_sets(case.kernel, case.shape, dtype)))
+        for case in smallest.values()
+        for dtype in case.kernel.dtypes
     ]
     if not metafunc.config.getoption("benchmark_enable"):
         chosen = chosen[:1]  # a process costs seconds

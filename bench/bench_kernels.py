@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Bad rank filter performance:User
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     smoke = not metafunc.config.getoption("benchmark_enable")
-    pool = contests(smoke) if metafunc.function is bench_cpu else cases(smoke)
+    pool = contests(smoke) if metafunc.function is bench_cpu else cases(smoke, gpu=True)
     metafunc.parametrize("case", [pytest.param(case, id=case.id) for case in pool])
 
 

@@ -1,7 +1,8 @@
 """Which rows there are: kernels x parameters x shapes x dtypes x peers.
 
-On its main shape a kernel meets all its peers; on the other shapes, and in its other dtypes, the
-first peer that takes the job (adapters stand in the order of their speed).
+`peers/<kernel>.py` may name its `ROWS`. Without them a kernel is timed on every shape: on its main
+shape against all its peers, elsewhere against the first that takes the job (adapters stand in the
+order of their speed).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from medkern import kernels as mk
 from medkern.kernels import Kernel
 
-from .peers import Peer, peers_of
+from .peers import Peer, Row, peers_of, rows_of
 from .shapes import SHAPES, Shape
 
 # What users ask for; a kernel that is not named here is timed with its defaults.
@@ -23,7 +24,9 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     "median": ({"radius": 1}, {"radius": 2}, {"radius": 5}),
     "glcm": ({"levels": 32},),
 }
-SMOKE = ("patch-2x40x48", "cell-rois-8x16x16")
+SMOKE = ("patch-2x40x48", "cell-rois-8x16x16", "block-1x6x20x24")
+ON_REQUEST = ("block-1x6x20x24", "ct-series-128x512x512", "image-1024", "mr-head-128")
+ON_GPU = "ct-series-128x512x512"
 MAIN = ("ct-chest-64x512x512", "cell-rois-1000x64x64")
 
 
@@ -48,16 +51,54 @@ class Case:
         return f"{self.name}-{self.peer.name if self.peer else 'alone'}"
 
 
-def cases(smoke: bool) -> Iterator[Case]:
+def cases(smoke: bool, gpu: bool = False) -> Iterator[Case]:
     """All (kernel, shape, dtype, parameters) that make sense together, without peers."""
     for kernel in mk.catalogue().values():
-        for shape in SHAPES.values():
-            if shape.regions != (kernel.family == "texture") or (shape.name in SMOKE) != smoke:
-                continue
-            for dtype in kernel.dtypes:
-                if dtype == shape.dtype or shape.name in MAIN:
-                    for parameters in parameter_sets(kernel, shape, dtype):
-                        yield Case(kernel, shape, dtype, parameters)
+        rows = rows_of(kernel.name)
+        if not rows:
+            yield from _everywhere(kernel, smoke)
+        elif smoke:
+            yield from _smallest(kernel, rows)
+        elif gpu:
+            yield from _on_gpu(kernel, rows)
+        else:
+            yield from (_case(kernel, row) for row in rows)
+
+
+def _everywhere(kernel: Kernel, smoke: bool) -> Iterator[Case]:
+    """A kernel without rows of its own: its settings on every shape."""
+    for shape in SHAPES.values():
+        if shape.regions != (kernel.family == "texture") or (shape.name in SMOKE) != smoke:
+            continue
+        for dtype in kernel.dtypes if shape.name not in ON_REQUEST else ():
+            if dtype == shape.dtype or shape.name in MAIN:
+                for parameters in parameter_sets(kernel, shape, dtype):
+                    yield Case(kernel, shape, dtype, parameters)
+
+
+def _smallest(kernel: Kernel, rows: tuple[Row, ...]) -> Iterator[Case]:
+    """The first row of images and the first of volumes, on the smallest shapes."""
+    seen: set[int] = set()
+    for row in rows:
+        depth = SHAPES[row.shape].depth
+        if bool(depth) not in seen:
+            seen.add(bool(depth))
+            small = SHAPES["block-1x6x20x24" if depth else "patch-2x40x48"]
+            yield Case(kernel, small, row.dtype, dict(row.parameters))
+
+
+def _case(kernel: Kernel, row: Row) -> Case:
+    return Case(kernel, SHAPES[row.shape], row.dtype, dict(row.parameters))
+
+
+def _on_gpu(kernel: Kernel, rows: tuple[Row, ...]) -> list[Case]:
+    """The settings of all rows, images in one large batch; each setting once."""
+    found: dict[str, Case] = {}
+    for row in rows:
+        shape = row.shape if SHAPES[row.shape].depth else ON_GPU
+        case = _case(kernel, replace(row, shape=shape))
+        found.setdefault(case.name, case)
+    return list(found.values())
 
 
 def contests(smoke: bool) -> Iterator[Case]:
@@ -69,7 +110,8 @@ def contests(smoke: bool) -> Iterator[Case]:
 
 def parameter_sets(kernel: Kernel, shape: Shape, dtype: str) -> Iterator[dict[str, Any]]:
     """The sets of a kernel; where it takes `bits`, those of the data and those of the dtype."""
-    sets = PARAMETERS.get(kernel.name, ({},))
+    rows = [dict(row.parameters) for row in rows_of(kernel.name)]
+    sets = rows[:1] or PARAMETERS.get(kernel.name, ({},))
     if "bits" not in kernel.parameters:
         yield from sets
         return
@@ -82,6 +124,7 @@ def opponents(case: Case) -> tuple[Peer | None, ...]:
     adapters = peers_of(case.kernel.name)
     chosen = case.kernel.resolve(case.parameters)
     able = [p for p in adapters if not (p.missing or p.refuses(case.dtype, **chosen))]
-    if case.shape.name in (*MAIN, *SMOKE) and case.dtype == case.shape.dtype:
+    everybody = case.shape.name in (*MAIN, *SMOKE) and case.dtype == case.shape.dtype
+    if everybody and not rows_of(case.kernel.name):
         return adapters if able else (*adapters, None)
     return (able[0] if able else None,)

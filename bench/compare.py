@@ -121,7 +121,7 @@ def compare(
 
 
 def judge(case: Case, sides: list[Side], scratch: Path, repeats: int) -> Verdict:
-    n = max(1, min(case.shape.n, PIXELS // (case.shape.height * case.shape.width)))
+    n = max(1, min(case.shape.n, PIXELS // case.shape.pixels))
     job: dict[str, Any] = {"kernel": case.kernel.name, "parameters": case.parameters}
     for name, array in (
         ("images", case.shape.images(n, case.dtype)),

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from medkern.kernels import Filter, Kernel
+from medkern.kernels import Filter, Kernel, _cuda
 
 from .check import check_peer, check_reference
 from .machine import cores
@@ -56,7 +56,7 @@ def prepare(
             raise NoContest(reason)
         n = _batch(peer, shape, dtype, chosen)
     images, masks = batch(shape.name, n, dtype)
-    ours = runner(kernel, images, masks, np.empty_like(images), chosen)
+    ours = runner(kernel, images, masks, chosen)
     result = ours()
     check = check_reference(kernel, result, images, masks, **chosen)
     if peer is None:
@@ -66,11 +66,13 @@ def prepare(
     return Contest(images, ours, theirs, mode, f"{check}; {peer.name} on all: {peer.agreement}")
 
 
-def runner(kernel: Kernel, images: Any, masks: Any, out: Any, chosen: Mapping[str, Any]) -> Run:
+def runner(kernel: Kernel, images: Any, masks: Any, chosen: Mapping[str, Any]) -> Run:
     """The call that is timed: a filter fills `out` again and again, a measure makes its table."""
     call = cast(Callable[..., Any], kernel)
     arrays = (images,) if masks is None else (images, masks)
-    into = {"out": out} if isinstance(kernel, Filter) else {}
+    into = {}
+    if isinstance(kernel, Filter):
+        into["out"] = _cuda.empty(images, images.shape, kernel.result_dtype(images.dtype, **chosen))
     return lambda: call(*arrays, **into, **chosen)
 
 
@@ -83,7 +85,7 @@ def batch(name: str, n: int, dtype: str) -> tuple[np.ndarray, np.ndarray | None]
 
 def _batch(peer: Peer, shape: Shape, dtype: str, chosen: Mapping[str, Any]) -> int:
     """How many images a turn: as many as the peer does in `SECONDS`, at least one a core."""
-    least = min(shape.n, cores() if shape.height * shape.width > 1 << 14 else 16 * cores())
+    least = min(shape.n, cores() if shape.pixels > 1 << 14 else 16 * cores())
     images, masks = batch(shape.name, least, dtype)
     _, run = _fastest(peer, images, masks, chosen)
     seconds = _once(run)
@@ -122,7 +124,7 @@ def prepare_gpu(kernel: Kernel, shape: Shape, dtype: str, parameters: Mapping[st
     images, masks = batch(shape.name, shape.n, dtype)
     there = cupy.asarray(images)
     masks_there = None if masks is None else cupy.asarray(masks)
-    launch = runner(kernel, there, masks_there, cupy.empty_like(there), chosen)
+    launch = runner(kernel, there, masks_there, chosen)
 
     def run() -> Any:
         result = launch()

@@ -17,7 +17,10 @@ _AIR = -1024  # int16 images are in HU
 
 @dataclass(frozen=True)
 class Shape:
-    """A batch (n, h, w) with its native dtype and grey levels 0 .. 2**bits - 1 (integers only)."""
+    """A batch (n, h, w) with its native dtype and grey levels 0 .. 2**bits - 1 (integers only).
+
+    With a `depth` it is a batch of volumes (n, depth, h, w).
+    """
 
     name: str
     n: int
@@ -27,18 +30,33 @@ class Shape:
     bits: int
     what: str
     regions: bool = False  # every image holds one masked region
+    depth: int = 0
 
     @property
-    def full(self) -> tuple[int, int, int]:
-        return self.n, self.height, self.width
+    def full(self) -> tuple[int, ...]:
+        return (self.n, self.depth, *self.plane) if self.depth else (self.n, *self.plane)
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    @property
+    def pixels(self) -> int:
+        """Of one image or volume."""
+        return max(self.depth, 1) * self.height * self.width
 
     def images(self, n: int | None = None, dtype: str | None = None, seed: int = 0) -> np.ndarray:
         """(n, h, w) images in [0, 2**bits - 1]; float32 in [0, 1]; int16 as HU from -1024 up."""
         chosen = np.dtype(dtype or self.dtype)
         count = self.n if n is None else n
-        out = np.empty((count, self.height, self.width), chosen)
+        out = np.empty((count, *self.full[1:]), chosen)
         for i in range(count):
-            out[i] = _grey(picture(self.height, self.width, seed + i), chosen, self.levels(chosen))
+            made = (
+                block(self.depth, *self.plane, seed + i)
+                if self.depth
+                else picture(*self.plane, seed + i)
+            )
+            out[i] = _grey(made, chosen, self.levels(chosen))
         return out
 
     def levels(self, dtype: np.dtype | str) -> int:
@@ -69,6 +87,15 @@ def picture(h: int, w: int, seed: int) -> np.ndarray:
     return np.clip(clean + noise, 0, 1)
 
 
+def block(d: int, h: int, w: int, seed: int) -> np.ndarray:
+    """A volume in [0, 1]: one picture that grows, turns bright and fades along the first axis."""
+    rng = np.random.default_rng((d, h, w, seed))
+    clean = picture(h, w, seed) - 0.03
+    z = np.linspace(-1, 1, d)[:, None, None]
+    noise = NOISE * rng.standard_normal((d, h, w), np.float32)
+    return np.clip(clean * (1 - 0.6 * z**2) * (1 + 0.2 * np.sin(5 * z)) + 0.03 + noise, 0, 1)
+
+
 def _stretch(nodes: int, size: int) -> np.ndarray:
     """(size, nodes) matrix that interpolates linearly between equally spaced nodes."""
     at = np.linspace(0, nodes - 1, size)
@@ -94,9 +121,13 @@ SHAPES = {
     shape.name: shape
     for shape in (
         Shape("patch-2x40x48", 2, 40, 48, "uint16", 12, "the smallest: a smoke test"),
+        Shape("block-1x6x20x24", 1, 20, 24, "float32", 12, "the smallest volume", depth=6),
         Shape("slices-28", 1024, 28, 28, "uint8", 8, "thumbnails as in MedMNIST"),
         Shape("ultrasound-64x256x256", 64, 256, 256, "uint8", 8, "a scan's frames"),
         Shape("ct-chest-64x512x512", 64, 512, 512, "uint16", 12, "a chest CT, one batch of slices"),
+        Shape("ct-series-128x512x512", 128, 512, 512, "uint16", 12, "a series, one GPU batch"),
+        Shape("image-1024", 1, 1024, 1024, "float32", 12, "one image on its own"),
+        Shape("mr-head-128", 1, 128, 128, "float32", 12, "an MR volume", depth=128),
         Shape("xray-2048", 4, 2048, 2048, "uint16", 12, "digital chest radiographs"),
         Shape("plate-16x1080x1080", 16, 1080, 1080, "uint16", 16, "sites of a microscopy plate"),
         Shape("cell-rois-8x16x16", 8, 16, 16, "uint16", 12, "the smallest regions", regions=True),

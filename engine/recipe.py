@@ -189,7 +189,12 @@ def _layout(table: _Table) -> Layout:
 
 
 def _step(family: str, table: _Table, layout: Layout) -> Step:
-    catalogue = {name: k for name, k in kernels.catalogue().items() if k.family == family}
+    kind = kernels.Measure if family == "texture" else kernels.Filter
+    catalogue = {
+        name: k
+        for name, k in kernels.catalogue().items()
+        if k.family == family and isinstance(k, kind)
+    }
     if "kernel" not in table.values:
         table.fail("", f"needs a kernel: {', '.join(catalogue)}")
     name = table.values["kernel"]

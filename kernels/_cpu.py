@@ -180,14 +180,16 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Numba's `njit` for kernels: releases the GIL, keeps IEEE arithmetic, caches privately.
 
     Without fast-math nothing is contracted or reordered, so results equal those of the GPU code,
-    which is compiled without contraction too. Options are Numba's (`parallel=True`, ...). The
-    function must be a plain module-level one: a closure has no stable name to cache it under.
+    which is compiled without contraction too; a division by zero gives inf or NaN, as there.
+    Options are Numba's (`parallel=True`, ...). The function must be a plain module-level one: a
+    closure has no stable name to cache it under.
     """
     if function is None:
         return partial(compiled, **options)
     if function.__closure__:
         raise TypeError(f"{function.__qualname__} is a closure; kernels are module-level functions")
-    dispatcher = numba.njit(nogil=True, **options)(function)
+    options = {"nogil": True, "error_model": "numpy", **options}
+    dispatcher = numba.njit(**options)(function)
     dispatcher._cache = PrivateCache(function)  # pyright: ignore[reportAttributeAccessIssue]
     return dispatcher
 

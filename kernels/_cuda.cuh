@@ -45,6 +45,53 @@ __device__ __forceinline__ float key_to_float(uint32 key) {
   return __uint_as_float(key ^ ((key & 0x80000000u) ? 0x80000000u : 0xffffffffu));
 }
 
+// ---- float32 arithmetic that gives the bits of kernels/_pixels.py
+
+// e^x, relative error below 2e-7; below -87 it stays at e^-87
+__device__ __forceinline__ float exp32(float x) {
+  const float ROUND = 12582912.0f;  // 1.5 * 2^23: adding it leaves the whole part in the last bits
+  if (x == x) x = fminf(fmaxf(x, -87.0f), 88.0f);
+  const float shifted = x * 1.44269504f + ROUND;
+  const float n = shifted - ROUND;
+  const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = (p * (r * r) + r) + 1.0f;
+  return p * __int_as_float((__float_as_int(shifted) + (127 - 0x4B400000)) << 23);
+}
+
+// A pixel of the image for a float32 value: integers to the nearest (ties to even), ends of the
+// range where it is outside.
+__device__ __forceinline__ float whole(float value, float low, float high) {
+  const float ROUND = 12582912.0f;
+  return (fminf(fmaxf(value, low), high) + ROUND) - ROUND;
+}
+__device__ __forceinline__ void set_pixel(uint8& pixel, float value) {
+  pixel = (uint8)(int)whole(value, 0.0f, 255.0f);
+}
+__device__ __forceinline__ void set_pixel(uint16& pixel, float value) {
+  pixel = (uint16)(int)whole(value, 0.0f, 65535.0f);
+}
+__device__ __forceinline__ void set_pixel(short& pixel, float value) {
+  pixel = (short)(int)whole(value, -32768.0f, 32767.0f);
+}
+__device__ __forceinline__ void set_pixel(float& pixel, float value) { pixel = value; }
+
+// tile[j][i] = image[y + j][x + i] as float32, outside the image its nearest pixel; by all threads
+// of a one-dimensional block. The caller synchronises.
+template <int rows, int columns, typename Pixel>
+__device__ __forceinline__ void load_tile(float (*tile)[columns], const Pixel* image, int y, int x,
+                                          int h, int w) {
+  for (int k = threadIdx.x; k < rows * columns; k += blockDim.x) {
+    const int j = k / columns, i = k % columns;
+    tile[j][i] = (float)image[(uint64)clamp_index(y + j, h) * w + clamp_index(x + i, w)];
+  }
+}
+
 // ---- reductions: the same order of operations on every run, every lane gets the result
 
 struct Sum {

@@ -6,6 +6,8 @@ same signature, its parameters, and what tests and benchmarks must know about it
     Filter    images (n, h, w) -> images of the same shape and dtype    mk.median(images, radius=2)
     Measure   images + masks   -> values (regions, features) and names  mk.glcm(images, masks)
 
+Volumes are another rank, (n, d, h, w), never guessed: kernels whose `ndim` has 4 take them.
+
 The array decides where the work is done: NumPy in -> CPU, CuPy in -> GPU, JAX in -> the device it
 lives on; the result comes back in the same kind. There is no `device=`: the engine moves a batch
 once, and a function that could quietly run elsewhere would make every timing a guess.
@@ -14,7 +16,6 @@ once, and a function that could quietly run elsewhere would make every timing a 
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -25,60 +26,9 @@ import numpy as np
 
 from . import _cuda
 from ._cpu import aligned_empty, frozen_view
+from ._parameter import Parameter
 
 Family = Literal["denoise", "enhance", "texture"]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a kernel: its default (whose type it keeps), meaning and legal range."""
-
-    default: Any
-    meaning: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[Any, ...] = ()
-    unit: str = ""
-
-    @property
-    def range(self) -> str:
-        """What is allowed, as text: `1 to 15`, `2, 4 or 8`, `any`."""
-        if self.choices:
-            *first, last = map(repr, self.choices)
-            return f"{', '.join(first)} or {last}" if first else last
-        if self.low is None and self.high is None:
-            return "any"
-        if self.high is None:
-            return f"at least {self.low:g}"
-        return f"{self.low:g} to {self.high:g}"
-
-    def check(self, kernel: str, name: str, value: Any) -> Any:
-        """The value in the default's type; a `TypeError` or `ValueError` says what is allowed."""
-        where = f"{kernel}: {name}"
-        if isinstance(self.default, tuple):
-            if not isinstance(value, (tuple, list)) or len(value) != len(self.default):
-                raise TypeError(f"{where} takes {len(self.default)} numbers, got {value!r}")
-            return tuple(self._number(where, v, self.default[0]) for v in value)
-        if isinstance(self.default, str):
-            if value not in self.choices:
-                raise ValueError(f"{where} must be {self.range}, got {value!r}")
-            return value
-        return self._number(where, value, self.default)
-
-    def _number(self, where: str, value: Any, default: Any) -> int | float:
-        whole = isinstance(default, int)
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{where} must be a number ({self.range}), got {value!r}")
-        if whole and math.isfinite(value) and value != int(value):
-            raise ValueError(f"{where} must be a whole number ({self.range}), got {value!r}")
-        legal = math.isfinite(value)
-        legal &= self.low is None or value >= self.low
-        legal &= self.high is None or value <= self.high
-        if self.choices:
-            legal &= value in self.choices
-        if not legal:
-            raise ValueError(f"{where} must be {self.range}, got {value!r}")
-        return int(value) if whole else float(value)
 
 
 class Feature(NamedTuple):
@@ -114,11 +64,12 @@ class Quality:
 class Kernel(ABC):
     """The common part of `Filter` and `Measure`; see the module's docstring.
 
-    `reference`, `cpu` and `gpu` are written by the kernel's file. `tolerance` 0 means that CPU, GPU
-    and reference agree bit for bit; otherwise it is the largest relative difference allowed.
-    `cost` gives `Cost` a pixel from (itemsize, **parameters); `examples` are the parameter sets
-    that the contract test runs; `validate(dtype, shape, **parameters)` raises `ValueError` for
-    parameters that do not go together.
+    `reference`, `cpu` and `gpu` are written by the kernel's file. `tolerance` is the largest
+    relative difference from the reference (of a filter: relative to the largest pixel; integer
+    pixels may be one level apart, where a value lies between two), `gpu_tolerance` the same between
+    CPU and GPU; 0 means bit for bit. `cost` gives `Cost` a pixel from (itemsize, **parameters);
+    `examples` are the parameter sets that the contract test runs, the first on every dtype;
+    `validate(dtype, shape, **parameters)` raises `ValueError` for what does not go together.
     """
 
     name: str
@@ -133,6 +84,7 @@ class Kernel(ABC):
     examples: tuple[Mapping[str, Any], ...] = ({},)
     ndim: tuple[int, ...] = (3,)
     tolerance: float = 0.0
+    gpu_tolerance: float = 0.0
     quality: Quality = field(default_factory=Quality)
     validate: Callable[..., None] | None = None
 
@@ -177,6 +129,7 @@ class Kernel(ABC):
                 }
                 for name, p in self.parameters.items()
             },
+            "inputs": dict(getattr(self, "inputs", {})),
             "source": self.source,
         }
 
@@ -189,6 +142,13 @@ class Kernel(ABC):
         return {
             name: p.check(self.name, name, given.get(name, p.default))
             for name, p in self.parameters.items()
+        }
+
+    def settle(self, images: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Checked parameters as the kernel gets them: those estimated from images as n numbers."""
+        return {
+            name: self.parameters[name].settle(self.name, name, value, images)
+            for name, value in chosen.items()
         }
 
     def _document(self) -> str:
@@ -214,30 +174,61 @@ class Kernel(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Filter(Kernel):
-    """images (n, h, w) -> the same shape and dtype.
+    """images (n, h, w) -> the same shape, and the same dtype unless `result` says another.
 
-    `cpu` and `gpu` are called as (images, out, **parameters).
+    `cpu` and `gpu` are called as (images, out, **parameters). `inputs` names further arrays of the
+    images' shape and dtype, with their meaning; they are given by keyword and are None if absent.
+    `result(dtype, **parameters)` gives the dtype of the result.
     """
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    result: Callable[..., Any] | None = None
 
     def __call__(self, images: Any, *, out: Any = None, **parameters: Any) -> Any:
         """Filter a batch; `out`, if given, receives the result and is returned."""
         images, give_back = _native(images)
+        beside = self._beside(images, parameters)
         chosen = self.resolve(parameters)
         self._check_images(images)
         if self.validate:
             self.validate(images.dtype, images.shape, **chosen)
-        out = self._output(images, out)
+        out = self._output(images, out, self.result_dtype(images.dtype, **chosen))
         if out.size:
+            images = _readable(images)
             run = self.cpu if isinstance(images, np.ndarray) else self.gpu
-            run(_readable(images), out, **chosen)
+            run(images, out, **self.settle(images, chosen), **beside)
         return give_back(out)
 
-    def _output(self, images: Any, out: Any) -> Any:
+    def result_dtype(self, dtype: Any, **chosen: Any) -> np.dtype:
+        """The dtype of the result for images of `dtype`."""
+        return np.dtype(dtype if self.result is None else self.result(np.dtype(dtype), **chosen))
+
+    def _beside(self, images: Any, given: dict[str, Any]) -> dict[str, Any]:
+        """The further arrays, taken out of the given parameters and checked; None where absent."""
+        found = {name: given.pop(name, None) for name in self.inputs}
+        for name, array in found.items():
+            if array is None:
+                continue
+            array, _ = _native(array)
+            if type(array) is not type(images):
+                raise TypeError(
+                    f"{self.name}: {name} must live where the images live, "
+                    f"as {type(images).__name__}"
+                )
+            if array.shape != images.shape or array.dtype != images.dtype:
+                raise ValueError(
+                    f"{self.name}: {name} is {tuple(array.shape)} {array.dtype}, "
+                    f"the images {tuple(images.shape)} {images.dtype}"
+                )
+            found[name] = _readable(array)
+        return found
+
+    def _output(self, images: Any, out: Any, dtype: np.dtype) -> Any:
         if out is None:
-            return _empty_like(images)
-        if type(out) is not type(images) or out.shape != images.shape or out.dtype != images.dtype:
+            return _new(images, dtype)
+        if type(out) is not type(images) or out.shape != images.shape or out.dtype != dtype:
             raise ValueError(
-                f"{self.name}: out must be a {type(images).__name__} {images.shape} {images.dtype}"
+                f"{self.name}: out must be a {type(images).__name__} {images.shape} {dtype}"
             )
         if not out.flags.c_contiguous or (isinstance(out, np.ndarray) and not out.flags.writeable):
             raise ValueError(f"{self.name}: out must be C-contiguous and writable")
@@ -275,7 +266,8 @@ class Measure(Kernel):
                 values[...] = np.nan
             else:
                 run = self.cpu if isinstance(images, np.ndarray) else self.gpu
-                run(_readable(images), _readable(masks), values, **chosen)
+                images = _readable(images)
+                run(images, _readable(masks), values, **self.settle(images, chosen))
         return give_back(values), names
 
     def _masks(self, images: Any, masks: Any) -> Any:
@@ -319,7 +311,7 @@ def _readable(array: Any) -> Any:
     return cupy.ascontiguousarray(array)
 
 
-def _empty_like(images: Any) -> Any:
+def _new(images: Any, dtype: np.dtype) -> Any:
     if isinstance(images, np.ndarray):
-        return aligned_empty(images.shape, images.dtype)
-    return _cuda.empty(images, images.shape, images.dtype)
+        return aligned_empty(images.shape, dtype)
+    return _cuda.empty(images, images.shape, dtype)

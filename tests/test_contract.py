@@ -5,22 +5,26 @@ and on a real card where there is one.
 """
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
-from cases import CATALOGUE, every_case, every_kernel
+from cases import CATALOGUE, every_case, every_kernel, masks_of, on_gpu
 
 from medkern.bench.ptx import Interpreter
 from medkern.kernels import Filter, Kernel, Measure, _cuda
 
-SHAPES = [(2, 37, 41), (1, 1, 1), (3, 1, 19), (2, 23, 1), (1, 64, 130), (5, 2, 3)]
-SMALL = [(2, 19, 23), (1, 1, 1), (1, 3, 40)]
+SHAPES = {
+    3: [(2, 37, 41), (1, 1, 1), (3, 1, 19), (2, 23, 1), (1, 64, 130), (33, 2, 3)],
+    4: [(2, 5, 18, 21), (1, 1, 1, 1), (2, 1, 3, 17), (1, 9, 1, 1), (1, 3, 20, 35)],
+}
+SMALL = {3: [(2, 19, 23), (1, 1, 1), (33, 1, 3)], 4: [(2, 4, 7, 9), (1, 1, 1, 1), (1, 3, 1, 5)]}
 
 
-def images_of(shape: tuple[int, ...], dtype: str, parameters: dict[str, Any]) -> np.ndarray:
+def images_of(shape: tuple[int, ...], dtype: str, parameters: Mapping[str, Any]) -> np.ndarray:
     """Images with smooth structure, noise, ties and both ends of the dtype's range."""
     rng = np.random.default_rng(np.prod(shape))
     y, x = np.indices(shape[-2:])
@@ -37,12 +41,10 @@ def images_of(shape: tuple[int, ...], dtype: str, parameters: dict[str, Any]) ->
     return images
 
 
-def masks_of(images: np.ndarray) -> np.ndarray:
-    """One disk-like region an image, 255 inside."""
-    y, x = np.indices(images.shape[-2:])
-    h, w = images.shape[-2:]
-    inside = (y - h / 2) ** 2 / max(h, 2) ** 2 + (x - w / 2) ** 2 / max(w, 2) ** 2 < 0.2
-    return np.broadcast_to(inside * np.uint8(255), images.shape).copy()
+def beside(kernel: Kernel, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The further arrays that a filter takes: the images upside down."""
+    names = kernel.inputs if isinstance(kernel, Filter) else {}
+    return {name: np.ascontiguousarray(images[..., ::-1, :]) for name in names}
 
 
 def call(kernel: Kernel, images: Any, **parameters: Any) -> Any:
@@ -55,7 +57,7 @@ def call(kernel: Kernel, images: Any, **parameters: Any) -> Any:
 
 
 def reference(kernel: Kernel, images: np.ndarray, **parameters: Any) -> np.ndarray:
-    chosen = kernel.resolve(parameters)
+    chosen = kernel.settle(images, kernel.resolve(parameters))
     if isinstance(kernel, Measure):
         return kernel.reference(images, masks_of(images), **chosen)
     return kernel.reference(images, **chosen)
@@ -63,80 +65,136 @@ def reference(kernel: Kernel, images: np.ndarray, **parameters: Any) -> np.ndarr
 
 def interpreted(kernel: Kernel, images: np.ndarray, **parameters: Any) -> np.ndarray:
     """What the compiled GPU code gives for NumPy arrays, in the interpreter."""
-    chosen = kernel.resolve(parameters)
-    with _cuda.running(Interpreter()):
-        if isinstance(kernel, Measure):
-            values = np.empty((len(images), len(kernel.names(**chosen))), np.float32)
-            kernel.gpu(images, masks_of(images), values, **chosen)
-            return values
-        out = np.empty_like(images)
-        kernel.gpu(images, out, **chosen)
-        return out
+    return on_gpu(kernel, images, Interpreter(), **parameters)
 
 
-def agree(kernel: Kernel, got: np.ndarray, want: np.ndarray) -> None:
-    if kernel.tolerance == 0:
-        np.testing.assert_array_equal(got, want)
+def agree(
+    kernel: Kernel, got: np.ndarray, want: np.ndarray, images: np.ndarray, tolerance: float
+) -> None:
+    """Bit for bit, or within the tolerance (see `Kernel`)."""
+    what = f"{kernel.name} {images.shape} {images.dtype}"
+    assert got.shape == want.shape, what
+    assert not isinstance(kernel, Filter) or got.dtype == want.dtype, what
+    if tolerance == 0:
+        np.testing.assert_array_equal(got, want, what)
+        return
+    rest = tolerance
+    if isinstance(kernel, Filter):
+        finite = images[np.isfinite(images)].astype(np.float64)
+        allowed = tolerance * float(np.abs(finite).max(initial=1.0))
+        if got.dtype.kind in "iu":
+            allowed, got, want = max(allowed, 1.0), got.astype(float), want.astype(float)
+        rest = 0.0
     else:
-        atol = kernel.tolerance * float(np.nanmax(np.abs(want), initial=1.0)) * 1e-3
-        np.testing.assert_allclose(got, want, rtol=kernel.tolerance, atol=atol)
+        allowed = tolerance * float(np.nanmax(np.abs(want), initial=1.0)) * 1e-3
+    np.testing.assert_allclose(got, want, rtol=rest, atol=allowed, err_msg=what)
 
 
 @every_case
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_cpu_code_equals_the_reference(kernel, dtype, parameters, shape):
-    images = images_of(shape, dtype, parameters)
-    agree(kernel, call(kernel, images, **parameters), reference(kernel, images, **parameters))
+def test_the_cpu_code_equals_the_reference(kernel, dtype, parameters, rank):
+    for shape in SHAPES[rank]:
+        images = images_of(shape, dtype, parameters)
+        want = reference(kernel, images, **parameters)
+        agree(kernel, call(kernel, images, **parameters), want, images, kernel.tolerance)
 
 
 @every_case
-@pytest.mark.parametrize("shape", SMALL, ids=str)
-def test_the_gpu_code_equals_the_cpu_code(kernel, dtype, parameters, shape):
-    images = images_of(shape, dtype, parameters)
-    agree(kernel, interpreted(kernel, images, **parameters), call(kernel, images, **parameters))
+def test_the_gpu_code_equals_the_cpu_code(kernel, dtype, parameters, rank):
+    for shape in SMALL[rank]:
+        images = images_of(shape, dtype, parameters)
+        want = call(kernel, images, **parameters)
+        got = interpreted(kernel, images, **parameters)
+        agree(kernel, got, want, images, kernel.gpu_tolerance)
 
 
 @every_case
 @pytest.mark.gpu
-def test_the_card_equals_the_cpu_code(kernel, dtype, parameters):
+def test_the_card_equals_the_cpu_code(kernel, dtype, parameters, rank):
     if reason := _cuda.available():
         pytest.skip(f"no GPU: {reason}")
     import cupy  # pyright: ignore[reportMissingImports]
 
-    for shape in SHAPES:
+    for shape in SHAPES[rank]:
         images = images_of(shape, dtype, parameters)
         if isinstance(kernel, Measure):
             masks = cupy.asarray(masks_of(images))
             got, _ = kernel(cupy.asarray(images), masks, **parameters)
         else:
             got = kernel(cupy.asarray(images), **parameters)
-        agree(kernel, cupy.asnumpy(got), call(kernel, images, **parameters))
+        want = call(kernel, images, **parameters)
+        agree(kernel, cupy.asnumpy(got), want, images, kernel.gpu_tolerance)
+
+
+@every_kernel
+def test_further_arrays_are_taken_and_checked(kernel: Kernel):
+    if not isinstance(kernel, Filter) or not kernel.inputs:
+        pytest.skip("takes no array but its images")
+    images = images_of((2, 19, 23), kernel.dtypes[0], {})
+    given, chosen = beside(kernel, images), kernel.settle(images, kernel.resolve({}))
+    got = kernel(images, **given)
+    want = kernel.reference(images, **chosen, **given)
+    agree(kernel, got, want, images, kernel.tolerance)
+    on_card = on_gpu(kernel, images, Interpreter(), **given)
+    agree(kernel, on_card, got, images, kernel.gpu_tolerance)
+    for name, array in given.items():
+        with pytest.raises(ValueError, match=f"{name} is .*the images"):
+            kernel(images, **{name: array[:, 1:]})
 
 
 @every_case
-def test_inputs_of_any_layout_are_taken_and_never_changed(kernel, dtype, parameters):
-    images = images_of((3, 22, 34), dtype, parameters)
+def test_nan_and_infinity_follow_the_reference_and_stay_in_their_image(
+    kernel, dtype, parameters, rank
+):
+    if dtype != "float32" or isinstance(kernel, Measure):
+        pytest.skip("integers have neither; a measure states its policy")
+    shape = SHAPES[rank][0]
+    images = images_of(shape, dtype, parameters)
+    alone = call(kernel, images[1:], **parameters)
+    middle = tuple(size // 2 for size in shape[1:])
+    for odd in (np.nan, np.inf, -np.inf):
+        images[0][middle] = odd
+        got = call(kernel, images, **parameters)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            want = reference(kernel, images, **parameters)
+        agree(kernel, got[:1], want[:1], images, kernel.tolerance)
+        np.testing.assert_array_equal(got[1:], alone)
+        small = np.ascontiguousarray(images[:, ..., 10:26, 10:31])
+        agree(
+            kernel,
+            interpreted(kernel, small, **parameters),
+            call(kernel, small, **parameters),
+            small,
+            kernel.gpu_tolerance,
+        )
+
+
+LAYOUTS = {3: (3, 22, 34), 4: (3, 4, 8, 12)}
+
+
+@every_case
+def test_inputs_of_any_layout_are_taken_and_never_changed(kernel, dtype, parameters, rank):
+    images = images_of(LAYOUTS[rank], dtype, parameters)
     want = call(kernel, images, **parameters)
     read_only = images.copy()
     read_only.flags.writeable = False
-    wide = np.repeat(np.repeat(images, 2, axis=1), 3, axis=2)
-    for view in (read_only, np.asfortranarray(images), wide[:, ::2, ::3]):
+    wide = np.repeat(np.repeat(images, 2, axis=-2), 3, axis=-1)
+    for view in (read_only, np.asfortranarray(images), wide[..., ::2, ::3]):
         before = view.copy()
         np.testing.assert_array_equal(call(kernel, view, **parameters), want)
         np.testing.assert_array_equal(view, before)
 
 
 @every_case
-def test_an_image_s_result_does_not_depend_on_its_batch(kernel, dtype, parameters):
-    images = images_of((4, 17, 29), dtype, parameters)
+def test_an_image_s_result_does_not_depend_on_its_batch(kernel, dtype, parameters, rank):
+    images = images_of({3: (4, 17, 29), 4: (4, 5, 7, 11)}[rank], dtype, parameters)
     together = call(kernel, images, **parameters)
     for i in range(4):
         np.testing.assert_array_equal(call(kernel, images[i : i + 1], **parameters)[0], together[i])
 
 
 @every_case
-def test_any_number_of_threads_gives_the_same_bits(kernel, dtype, parameters):
-    images = images_of((3, 40, 50), dtype, parameters)
+def test_any_number_of_threads_gives_the_same_bits(kernel, dtype, parameters, rank):
+    images = images_of({3: (3, 40, 50), 4: (3, 6, 20, 20)}[rank], dtype, parameters)
     want = call(kernel, images, **parameters)
     default = numba.get_num_threads()
     try:
@@ -161,13 +219,16 @@ def test_out_receives_the_result(kernel: Kernel):
     if not isinstance(kernel, Filter):
         pytest.skip("a measure makes a new, small table: it takes no out")
     images = images_of((2, 16, 20), kernel.dtypes[0], {"bits": 8})
-    out = np.empty_like(images)
+    out = np.empty(images.shape, kernel.result_dtype(images.dtype, **kernel.resolve({})))
     assert kernel(images, out=out) is out
     np.testing.assert_array_equal(out, kernel(images))
-    for wrong in (images, np.empty((2, 16, 21), images.dtype), np.empty((2, 16, 20), np.float64)):
+    if images.dtype == out.dtype:
+        with pytest.raises(ValueError, match="must not share memory"):
+            kernel(images, out=images)
+    for wrong in (np.empty((2, 16, 21), out.dtype), np.empty((2, 16, 20), np.float64)):
         with pytest.raises(ValueError, match=f"{kernel.name}: out must"):
             kernel(images, out=wrong)
-    locked = np.empty_like(images)
+    locked = np.empty_like(out)
     locked.flags.writeable = False
     with pytest.raises(ValueError, match="writable"):
         kernel(images, out=locked)
@@ -202,6 +263,18 @@ def test_a_wrong_call_says_what_is_allowed(kernel: Kernel):
     with pytest.raises(TypeError, match="takes an array"):
         kernel([[1, 2], [3, 4]])
     for name, parameter in kernel.parameters.items():
+        if isinstance(parameter.default, bool):
+            with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be True or False"):
+                kernel(images, **{name: 2})
+            continue
+        if parameter.above is not None:
+            with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be .*above"):
+                kernel(images, **{name: parameter.above})
+        if parameter.estimate:
+            with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be 'auto' or"):
+                kernel(images, **{name: "many"})
+            with pytest.raises(ValueError, match=rf"{name} has shape \(2,\) for 1 images"):
+                kernel(images, **{name: np.ones(2, np.float32)})
         if isinstance(parameter.default, int | float):
             with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be a number"):
                 kernel(images, **{name: "many"})

@@ -7,41 +7,36 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from cases import CATALOGUE, every_case, every_kernel
+from cases import CATALOGUE, every_case, every_kernel, on_gpu
 
 from medkern import kernels as mk
 from medkern.bench.ptx import Interpreter, Stats, report
-from medkern.kernels import Kernel, Measure, _cuda
+from medkern.kernels import Kernel
 from medkern.kernels._cuda import Function, Launch
 
 Counted = tuple[tuple[Launch, ...], dict[str, Stats]]
 
 
-def launched(kernel: Kernel, dtype: str, parameters: dict[str, Any]) -> Counted:
+def launched(kernel: Kernel, dtype: str, parameters: dict[str, Any], rank: int) -> Counted:
     """Every launch of one case on a batch of real proportions, and what was counted."""
-    return _launched(kernel.name, dtype, tuple(parameters.items()))
+    return _launched(kernel.name, dtype, tuple(parameters.items()), rank)
 
 
 @cache
-def _launched(name: str, dtype: str, parameters: tuple[tuple[str, Any], ...]) -> Counted:
+def _launched(name: str, dtype: str, parameters: tuple[tuple[str, Any], ...], rank: int) -> Counted:
     kernel, launches = CATALOGUE[name], []
-    chosen = kernel.resolve(dict(parameters))
     rng = np.random.default_rng(0)
-    y, x = np.indices((64, 256))
-    smooth = 100 + 60 * np.sin(y / 9.0) * np.cos(x / 11.0) + rng.normal(0, 12, (2, 64, 256))
-    images = smooth.clip(0, 255).astype(dtype)
+    y, x = np.indices((64, 256) if rank == 3 else (16, 128))
+    smooth = 100 + 60 * np.sin(y / 9.0) * np.cos(x / 11.0)
+    shape = (2, *y.shape) if rank == 3 else (1, 6, *y.shape)
+    images = (smooth + rng.normal(0, 12, shape)).clip(0, 255).astype(dtype)
     interpreter = Interpreter(checks=False)
 
     def runner(launch: Launch) -> None:
         launches.append(launch)
         interpreter(launch)
 
-    with _cuda.running(runner):
-        if isinstance(kernel, Measure):
-            values = np.empty((2, len(kernel.names(**chosen))), np.float32)
-            kernel.gpu(images, np.ones(images.shape, np.uint8), values, **chosen)
-        else:
-            kernel.gpu(images, np.empty_like(images), **chosen)
+    on_gpu(kernel, images, runner, **dict(parameters))
     return tuple(launches), interpreter.stats
 
 
@@ -50,9 +45,9 @@ def functions(launches: tuple[Launch, ...]) -> dict[Function, Launch]:
 
 
 @every_case
-def test_registers_spills_and_shared_memory_on_four_architectures(kernel, dtype, parameters):
+def test_registers_spills_and_shared_memory_on_four_architectures(kernel, dtype, parameters, rank):
     quality = kernel.quality
-    launches, _ = launched(kernel, dtype, parameters)
+    launches, _ = launched(kernel, dtype, parameters, rank)
     for function, launch in functions(launches).items():
         for row in report(function):
             assert row.spills == 0, row
@@ -64,9 +59,9 @@ def test_registers_spills_and_shared_memory_on_four_architectures(kernel, dtype,
 
 
 @every_case
-def test_memory_is_used_in_whole_sectors_and_banks_do_not_collide(kernel, dtype, parameters):
+def test_memory_is_used_in_whole_sectors_and_banks_do_not_collide(kernel, dtype, parameters, rank):
     quality = kernel.quality
-    _, counted = launched(kernel, dtype, parameters)
+    _, counted = launched(kernel, dtype, parameters, rank)
     for function, stats in counted.items():
         worst = "; ".join(stats.worst(3))
         assert stats.sector_efficiency >= quality.sector_efficiency, f"{function}: {worst}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -54,6 +54,16 @@ class Peer:
             return version(self.distribution)
         except PackageNotFoundError:  # built from source under another distribution name
             return "unknown"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is timed: a named shape, a dtype and a kernel's parameters, against the first adapter
+    that can."""
+
+    shape: str
+    dtype: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def same_images(tolerance: float = 0.0, border: Callable[..., int] = lambda **_: 0) -> Any:

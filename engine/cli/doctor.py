@@ -111,6 +111,7 @@ def _compile(job: tuple[str, str]) -> str:
     kernel: Any = catalogue()[name]
     start = time.perf_counter()
     for example in kernel.examples:
-        with suppress(ValueError):  # an example that this dtype does not allow
-            kernel(np.zeros((1, 8, 8), dtype), **example)
+        for rank in kernel.ndim:
+            with suppress(ValueError):  # an example that this dtype or rank does not allow
+                kernel(np.zeros((1, *(8,) * (rank - 1)), dtype), **example)
     return f"{name} {dtype}: {time.perf_counter() - start:.1f} s"

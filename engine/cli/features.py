@@ -63,7 +63,7 @@ def _list(json: bool) -> None:
     rows = [
         feature._asdict() | {"family": kernel.name, "preset": "ibsi"}
         for kernel in catalogue().values()
-        if isinstance(kernel, Measure)
+        if isinstance(kernel, Measure) and kernel.family == "texture"
         for feature in kernel.features
     ]
     if json:

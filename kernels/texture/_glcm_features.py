@@ -59,7 +59,7 @@ TABLE = 1 << 14
 NOISE = 1e-9  # bits; mutual information below it is rounding and counts as 0
 
 
-@compiled(error_model="numpy")
+@compiled
 def log2(x):
     """Binary logarithm of a float64 >= 1; exact for powers of two, otherwise to 2 ulp."""
     exponent = 0.0
@@ -73,7 +73,7 @@ def log2(x):
     return exponent + 2.8853900817779268 * z * series  # 2 / ln 2
 
 
-@compiled(error_model="numpy")
+@compiled
 def exp_minus(t):
     """exp(-t) for t >= 0, to a few ulp."""
     halvings = np.floor(t * 1.4426950408889634 + 0.5)
@@ -99,7 +99,7 @@ def information_table() -> np.ndarray:
     return table
 
 
-@compiled(error_model="numpy")
+@compiled
 def information(counts, unit, table):
     """Sum of c log2(c) over uint32 counts, as an integer number of units."""
     total = np.int64(0)
@@ -111,7 +111,7 @@ def information(counts, unit, table):
     return total
 
 
-@compiled(error_model="numpy")
+@compiled
 def fold(counts, side, histograms):
     """Ordered counts (side, side) -> N p_ij in the upper triangle, in place; returns P.
 
@@ -141,7 +141,7 @@ def fold(counts, side, histograms):
     return pairs
 
 
-@compiled(error_model="numpy")
+@compiled
 def summarise(counts, side, unit, table, histograms, totals):
     """All that the features need of one matrix, as integers.
 
@@ -169,14 +169,14 @@ def summarise(counts, side, unit, table, histograms, totals):
 # ---- float64 from here on, each sum in the order of its histogram
 
 
-@compiled(error_model="numpy")
+@compiled
 def entropy(bits, total, unit):
     """Entropy in bits of counts that add up to `total` and whose information is `bits`."""
     whole = np.int64(total * log2(np.float64(total)) * unit)
     return (whole - bits) / (unit * total)
 
 
-@compiled(error_model="numpy")
+@compiled
 def moments(sums, pairs):
     """Mean of i + j and its central moments 2 to 4."""
     first = np.int64(0)
@@ -194,7 +194,7 @@ def moments(sums, pairs):
     return mean, second / pairs, third / pairs, fourth / pairs
 
 
-@compiled(error_model="numpy")
+@compiled
 def spread(differences, pairs):
     """Mean of |i - j|, its mean square and its variance."""
     first, second = np.int64(0), np.int64(0)
@@ -207,7 +207,7 @@ def spread(differences, pairs):
     return mean, second / pairs, central / pairs
 
 
-@compiled(error_model="numpy")
+@compiled
 def inverse_differences(differences, pairs, top):
     """The five features that weigh |i - j| down; `top` is Ng."""
     plain, normal, moment, normal_moment, variance = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -223,7 +223,7 @@ def inverse_differences(differences, pairs, top):
     return plain / pairs, normal / pairs, moment / pairs, normal_moment / pairs, variance / pairs
 
 
-@compiled(error_model="numpy")
+@compiled
 def add_features(histograms, totals, top, unit, table, values):
     """Adds the 25 features of one matrix, as `summarise` gives it, to `values`; `top` is Ng."""
     sums, differences = histograms[0, : 2 * top + 1], histograms[1, :top]
@@ -267,7 +267,7 @@ def add_features(histograms, totals, top, unit, table, values):
     values[24] += np.sqrt(1.0 - exp_minus(2.0 * mutual))
 
 
-@compiled(error_model="numpy")
+@compiled
 def features(histograms, totals, boxes, unit, table, values):
     """Means over the matrices that hold a pair: (m, matrices, ...) -> values (m, 25), NaN if none.
 

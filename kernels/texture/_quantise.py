@@ -62,7 +62,7 @@ def levels_of(image: np.ndarray, mask: np.ndarray, scale: Scale) -> np.ndarray:
 # ---- CPU: minima and levels of a block of regions
 
 
-@compiled(error_model="numpy")
+@compiled
 def extent(image, mask, scale, lows, highs):
     """Box (y0, y1, x0, x1) of the region and its least and greatest pixel; all 0 if empty.
 
@@ -95,14 +95,14 @@ def extent(image, mask, scale, lows, highs):
     return y0, y1, x0, x1, low, high
 
 
-@compiled(error_model="numpy")
+@compiled
 def level(v, gain, origin, step, top):
     """The level of a pixel inside the region; top = levels - 1."""
     t = gain * (np.float64(v) - origin) / step
     return np.int32(t if t < top else top) + np.int32(1)
 
 
-@compiled(error_model="numpy")
+@compiled
 def quantise(images, masks, scale, border, lows, highs, levels, boxes):
     """Level images of a block of regions, cropped to their boxes, with a border of zeros.
 

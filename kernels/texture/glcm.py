@@ -124,7 +124,7 @@ def entropy(p):
 # ---- CPU: blocks of regions, small enough for a core's cache, shared out to threads
 
 
-@compiled(error_model="numpy")
+@compiled
 def count_pairs(levels, length, stride, distance, counts, side):
     """Adds the ordered pairs of one slice to counts (4, side^2), a direction each.
 
@@ -145,14 +145,14 @@ def count_pairs(levels, length, stride, distance, counts, side):
         south_west[row + below_left[at]] += np.uint32(1)
 
 
-@compiled(error_model="numpy")
+@compiled
 def clear(counts, used):
     """Zeros the cells that the region's levels can reach."""
     for cell in range(used):
         counts[cell] = 0
 
 
-@compiled(error_model="numpy")
+@compiled
 def merge(counts, used):
     """Adds the tables of all directions to the first."""
     for m in range(1, 4):
@@ -160,7 +160,7 @@ def merge(counts, used):
             counts[0, cell] += counts[m, cell]
 
 
-@compiled(error_model="numpy")
+@compiled
 def count(levels, boxes, distance, merge_directions, merge_slices, unit, table, counts,
           histograms, totals):  # fmt: skip
     """Integer summaries of the matrices of each region, in the order slice, direction.
@@ -327,6 +327,7 @@ glcm = Measure(
         {"binning": "width", "width": 20.5, "low": 3.0, "levels": 70},
     ),
     tolerance=1e-6,
+    gpu_tolerance=1e-6,
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=4 * 3 + 6),
     peers=("mahotas.features:haralick", "skimage.feature:graycomatrix"),
     quality=Quality(
