@@ -24,6 +24,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
+
 from medkern import kernels
 
 from . import _toml
@@ -123,12 +125,23 @@ def parse(text: str, source: str = "recipe") -> Recipe:
             top.fail(name, f"must be a table, written [{name}]")
     layout = _layout(table("ingest", values=values["ingest"]))
     steps: dict[str, tuple[Step, ...]] = {}
+    dtype = layout.dtype  # of the pixels that the next step gets
     for family in FAMILIES:
         found = values.get(family, [])
         if not isinstance(found, list) or not all(isinstance(v, dict) for v in found):
             top.fail(family, f"must be a list of tables, each written [[{family}]]")
         tables = [table(family, index, v) for index, v in enumerate(found)]
-        steps[family] = tuple(_step(family, t, layout) for t in tables)
+        if family == "texture" and dtype != layout.dtype:
+            top.fail(
+                "denoise",
+                f"leaves {dtype} pixels, and what follows takes {layout.dtype}; a stabilised image "
+                "must be turned back, e.g. by anscombe_inverse",
+            )
+        made = []
+        for t in tables:
+            step, dtype = _step(family, t, layout, dtype)
+            made.append(step)
+        steps[family] = tuple(made)
         if family == "texture":
             _refuse_equal_columns(tables, steps[family])
     return Recipe(
@@ -188,7 +201,8 @@ def _layout(table: _Table) -> Layout:
     )
 
 
-def _step(family: str, table: _Table, layout: Layout) -> Step:
+def _step(family: str, table: _Table, layout: Layout, dtype: np.dtype) -> tuple[Step, np.dtype]:
+    """The checked step for pixels of `dtype`, and the dtype of its result."""
     kind = kernels.Measure if family == "texture" else kernels.Filter
     catalogue = {
         name: k
@@ -218,15 +232,19 @@ def _step(family: str, table: _Table, layout: Layout) -> Step:
     }
     grid = table.take("grid", _pair(1, 64, "regions, [rows, columns]"), [1, 1])
     shape = _region(table, layout, grid, parameters.get("distance", 1))
-    if layout.dtype.name not in kernel.dtypes:
+    if dtype.name not in kernel.dtypes:
         table.fail(
             "kernel",
-            f"{name!r} takes {', '.join(kernel.dtypes)}; {layout.bits} bits are {layout.dtype}",
+            f"{name!r} takes {', '.join(kernel.dtypes)}; {layout.bits} bits are {layout.dtype}"
+            if dtype == layout.dtype
+            else f"{name!r} takes {', '.join(kernel.dtypes)}; the step before it gives {dtype}",
         )
     if validate := kernel.validate:
         whole = (layout.batch, *shape)
-        table.take("", lambda _: validate(layout.dtype, whole, **parameters), None)
-    return Step(name, parameters, grid)
+        table.take("", lambda _: validate(dtype, whole, **parameters), None)
+    if isinstance(kernel, kernels.Filter):
+        dtype = kernel.result_dtype(dtype, **parameters)
+    return Step(name, parameters, grid), dtype
 
 
 def _training(table: _Table, textures: bool) -> Settings:
