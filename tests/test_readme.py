@@ -32,7 +32,8 @@ def test_the_first_block_is_two_commands_that_install_and_run():
     assert len(lines) == 2
     install = r"python3 -m venv \.venv && \.venv/bin/pip install -q "
     assert re.fullmatch(install + r"\. && \.venv/bin/medkern demo", lines[0])
-    assert re.fullmatch(install + r'-e "\.\[test\]" && \.venv/bin/python -m pytest -n auto --dist loadgroup', lines[1])
+    tests = r"\.venv/bin/python -m pytest -n auto --dist loadgroup"
+    assert re.fullmatch(install + r'-e "\.\[test\]" && ' + tests, lines[1])
 
 
 @pytest.mark.slow
