@@ -1,4 +1,4 @@
-"""The median of a square window as a network of exchanges, shared by neighbouring pixels.
+"""The median of a square or cubic window as a network of exchanges, shared by neighbours.
 
 An exchange turns two values into (min, max). A network of them has no branches, so it runs for
 many pixels at once: one a vector lane, lane x for column x of the image. Sharing makes it small:
@@ -34,8 +34,8 @@ import numpy as np
 class Wire(NamedTuple):
     """Value number `value` of the lane `shift` lanes to the right.
 
-    Values 0, 1, ... are the pixels of a column under the tile, from the top; then follow the
-    minimum and the maximum of every exchange.
+    Values 0, 1, ... are the pixels of a column under the tile, from the top, `deep` for each row;
+    then follow the minimum and the maximum of every exchange.
     """
 
     value: int
@@ -46,11 +46,14 @@ class Wire(NamedTuple):
 
 
 class Network:
-    """The exchanges that give the medians of a tile of `rows` pixels; `outputs`, from the top."""
+    """The exchanges that give the medians of a tile of `rows` pixels; `outputs`, from the top.
 
-    def __init__(self, radius: int, rows: int):
-        self.side = 2 * radius + 1
-        self.inputs = 2 * radius + rows
+    `deep` is how many slices a window has: 1, or as many as rows.
+    """
+
+    def __init__(self, radius: int, rows: int, deep: int = 1):
+        self.side, self.deep = 2 * radius + 1, deep
+        self.inputs = (2 * radius + rows) * deep
         self.exchanges: list[tuple[Wire, Wire]] = []
         self.outputs: list[Wire] = []
         self._sorted: dict[tuple[int, int, int], list[Wire]] = {}
@@ -119,20 +122,31 @@ class Network:
             if width > 1:
                 half = 1 << (width - 1).bit_length() - 1  # powers of two are shared most
                 parts = (top, bottom, 0, half), (top, bottom, half, width - half)
-            else:
+            elif bottom - top > 1:
                 middle = (top + bottom) // 2
                 parts = (top, middle, 0, 1), (middle, bottom, 0, 1)
-            one = width == 1 and bottom - top == 1
-            merged = [Wire(top)] if one else self._merge(*(self._sort(*part) for part in parts))
-            self._sorted[key] = merged
+            else:
+                return [wire >> x for wire in self._sort_row(top * self.deep, self.deep)]
+            self._sorted[key] = self._merge(*(self._sort(*part) for part in parts))
         return [wire >> x for wire in self._sorted[key]]
+
+    def _sort_row(self, first: int, count: int) -> list[Wire]:
+        """The pixels `first` to first + count - 1 of a column, all of one row, sorted."""
+        if count == 1:
+            return [Wire(first)]
+        key = first, count, 0
+        if key not in self._sorted:
+            half = count // 2
+            parts = (first, half), (first + half, count - half)
+            self._sorted[key] = self._merge(*(self._sort_row(*part) for part in parts))
+        return self._sorted[key]
 
     # ---- tiling
 
     def _keep(self, core: list[Wire], low: int, top: int, bottom: int) -> tuple[list[Wire], int]:
         """Of a core's sorted values, with ranks from `low`, those that can still be the median."""
-        middle = self.side * self.side // 2
-        missing = self.side * (self.side - (bottom - top))
+        middle = self.side * self.side * self.deep // 2
+        missing = self.side * (self.side - (bottom - top)) * self.deep
         first = max(low, middle - missing)
         return core[first - low : middle + 1 - low], first
 
@@ -162,9 +176,9 @@ class Program(NamedTuple):
 
 
 @cache
-def program(radius: int, rows: int) -> Program:
+def program(radius: int, rows: int, deep: int = 1) -> Program:
     """The exchanges in order; a slot is used again once nobody needs its value."""
-    network = Network(radius, rows)
+    network = Network(radius, rows, deep)
     read = network.read()
     last = {wire.value: len(read) for wire in network.outputs}
     for number, pair in reversed(list(enumerate(network.exchanges))):

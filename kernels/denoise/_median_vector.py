@@ -21,6 +21,7 @@ from numba.core import cgutils
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
+from .._cpu import compiled
 from ._median_network import Network, Wire
 
 VECTOR = 32  # bytes
@@ -28,6 +29,8 @@ TILE = 2  # rows of a tile in `tile_medians`
 AHEAD = 4  # rows that it prefetches: machines do not foresee that the next band starts elsewhere
 BORDER = 16  # keys that `fill` writes: more than any radius
 INFINITY, MAGNITUDE, SIGN_BIT = 0x7F800000, 0x7FFFFFFF, 31
+
+inner = compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code alone
 
 
 def instruction(function: Callable[..., Any]) -> Any:
@@ -194,51 +197,62 @@ def exchange(_, memory, a, b, low, high):
 
 
 @instruction
-def tile_medians(_, image, out, y, x, radius, edge):
-    """The medians of rows y and y + 1 for one vector of columns from x, in registers
+def tile_medians(_, volume, out, z, y, x, radius, deep, edge):
+    """The medians of rows y and y + 1 of slice z for one vector of columns from x, in registers
 
-    `radius` and `edge` are literals: edge -1 for x = 0, +1 for the last vector of a row, else 0.
-    Wires of other lanes are computed again: for small networks that is cheaper than memory.
+    `radius` and `deep`, the slices of a window, are the lengths of tuples: Numba compiles for
+    types, not for values. `edge` is a literal: -1 for x = 0, +1 for the last vector of a row,
+    else 0. Wires of other lanes are computed again: for small networks that is cheaper than memory.
     """
-    if not isinstance(radius, types.IntegerLiteral) or not isinstance(edge, types.IntegerLiteral):
-        raise RequireLiteralValue("radius and edge must be literals")
-    reach, side = radius.literal_value, edge.literal_value
-    network = Network(reach, TILE)
+    if not isinstance(edge, types.IntegerLiteral):
+        raise RequireLiteralValue("edge must be a literal")
+    reach, slices, side = len(radius), len(deep), edge.literal_value
+    network = Network(reach, TILE, slices)
 
     def emit(context, builder, signature, arguments):
-        image, out, y, x, *_ = arguments
-        pixels = Vectors(context, builder, signature.args[0], image)
+        volume, out, z, y, x, *_ = arguments
+        pixels = Vectors(context, builder, signature.args[0], volume)
         medians = Vectors(context, builder, signature.args[1], out)
-        h, w = cgutils.unpack_tuple(
-            builder, context.make_array(signature.args[0])(context, builder, image).shape
+        d, h, w = cgutils.unpack_tuple(
+            builder, context.make_array(signature.args[0])(context, builder, volume).shape
         )
-        first, last = h.type(0), builder.sub(h, h.type(1))
+        last = builder.sub(h, h.type(1))
         known: dict[Wire, ir.Value] = {}
 
-        def at(row: ir.Value, shift: int, step: int = 1) -> ir.Value:
+        def moved(index: ir.Value, steps: int, size: ir.Value) -> Any:
+            """index + steps, inside 0 .. size - 1"""
+            if not steps:
+                return index
+            index, end = builder.add(index, index.type(steps)), builder.sub(size, size.type(1))
+            past = builder.icmp_signed("<", index, size.type(0))
+            index = builder.select(past, size.type(0), index)
+            return builder.select(builder.icmp_signed(">", index, end), end, index)
+
+        def at(plane: ir.Value, row: ir.Value, shift: int, step: int = 1) -> ir.Value:
             column = builder.add(builder.mul(x, x.type(step)), x.type(shift))
+            row = builder.add(builder.mul(plane, h), row)
             return builder.add(builder.mul(row, w), column)
 
-        def load(j: int, i: int) -> ir.Value:
-            row = builder.add(y, y.type(j - reach))
-            row = builder.select(builder.icmp_signed("<", row, first), first, row)
-            row = builder.select(builder.icmp_signed(">", row, last), last, row)
+        def load(value: int, i: int) -> ir.Value:
+            j, k = divmod(value, slices)
+            plane, row = moved(z, k - slices // 2, d), moved(y, j - reach, h)
             inside = max(i - reach, 0) if side < 0 else min(i - reach, 0) if side > 0 else i - reach
-            return pixels.clamped_shift(pixels.load(at(row, inside)), i - reach - inside)
+            vector = pixels.load(at(plane, row, inside))
+            return pixels.clamped_shift(vector, i - reach - inside)
 
         def value(wire: Wire) -> ir.Value:
             if wire not in known:
                 known[wire] = pixels.to_keys(load(*wire))
             return known[wire]
 
-        pixels.prefetch(at(builder.add(y, y.type(reach + AHEAD)), 0, TILE), write=False)
-        medians.prefetch(at(builder.add(y, y.type(AHEAD)), 0, TILE), write=True)
+        pixels.prefetch(at(z, builder.add(y, y.type(reach + AHEAD)), 0, TILE), write=False)
+        medians.prefetch(at(z, builder.add(y, y.type(AHEAD)), 0, TILE), write=True)
         for low, high, a, b in network.alone():
             known[low], known[high] = pixels.exchange(value(a), value(b))
         for j, wire in enumerate(network.outputs):
             row = builder.add(y, y.type(j))
             with builder.if_then(builder.icmp_signed("<=", row, last), likely=True):
-                medians.store(medians.to_pixels(value(wire)), at(row, 0))
+                medians.store(medians.to_pixels(value(wire)), at(z, row, 0))
         return context.get_dummy_value()
 
-    return types.void(image, out, y, x, radius, edge), emit
+    return types.void(volume, out, z, y, x, radius, deep, edge), emit

@@ -1,0 +1,83 @@
+"""Look-up in tables of equally spaced values, linear in between, and pixels taken in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import _cuda
+from .._cpu import compiled
+from .._kernel import Quality
+from .._threads import run
+
+CHUNK = 1 << 13  # pixels
+THREADS, GRID = 256, 65535
+PIXEL_DTYPES = ("float32", "uint8", "uint16", "int16")  # the result of an inverse
+STREAM = Quality(registers=40, sector_efficiency=0.9)
+TABLE = Quality(
+    registers=40,
+    sector_efficiency=0.75,
+    bank_conflicts=6.0,
+    excuse="every lane looks up its own place of a table in shared memory; a table of 1025 numbers "
+    "ends within a sector",
+)
+
+
+@compiled
+def look_up(places, values, slopes):
+    """places[i] <- the value there, counted in cells; the end value beyond the ends and for NaN."""
+    last = np.float32(values.size - 1)
+    for i in range(places.size):
+        place = places[i] if places[i] > np.float32(0.0) else np.float32(0.0)
+        places[i] = place if place < last else last
+    for i in range(places.size):  # apart, because this loop has no vectors
+        place = places[i]
+        cell = np.intp(place)
+        places[i] = values[cell] + (place - np.float32(cell)) * slopes[cell]
+
+
+@compiled
+def take_slopes(slopes, values):
+    """What each value lacks to the next; 0 for the last."""
+    for i in range(values.size - 1):
+        slopes[i] = values[i + 1] - values[i]
+    slopes[values.size - 1] = np.float32(0.0)
+
+
+def run_pixels(work: Callable[..., Any], images: np.ndarray, out: np.ndarray, *args: Any) -> None:
+    """work(first, stop, images, out, *args) on chunks of pixels; images and out are (n, pixels)."""
+    images, out = images.reshape(len(images), -1), out.reshape(len(out), -1)
+    chunks = len(images) * -(-images.shape[1] // CHUNK)
+    run(work, chunks, images, out, *args)
+
+
+@compiled
+def chunk_of(number, pixels):
+    """Image, first and last pixel of a chunk."""
+    image, part = divmod(number, -(-pixels // CHUNK))
+    return image, part * CHUNK, min((part + 1) * CHUNK, pixels)
+
+
+def grid_of(images: Any) -> tuple[int, int]:
+    """Thread blocks of eight pixels a thread, and images."""
+    pixels = images.size // len(images)
+    return min(-(-pixels // (8 * THREADS)), 1 << 20), min(len(images), GRID)
+
+
+def on_device_of(images: Any, table: np.ndarray) -> Any:
+    """The table where the images are."""
+    if isinstance(images, np.ndarray):
+        return table
+    copy = _cuda.empty(images, table.shape, table.dtype)
+    copy.set(table)
+    return copy
+
+
+def to_dtype(values: np.ndarray, dtype: str) -> np.ndarray:
+    """float64 values as pixels: integers rounded, NaN as 0, ends of the range where outside."""
+    if dtype == "float32":
+        return values.astype(np.float32)
+    info = np.iinfo(dtype)
+    return np.clip(np.rint(np.nan_to_num(values, nan=0.0)), info.min, info.max).astype(dtype)

@@ -1,0 +1,11 @@
+// Lee's speckle filter: mean + k (pixel - mean), k = max(0, 1 - noise / variance).
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
+    lee(const PIXEL* __restrict__ images, PIXEL* __restrict__ out,
+        const float* __restrict__ speckle, int log, int n, int h, int w) {
+  for_each_window<false>(images, speckle, n, h, w, [=](float u, uint64 k, Window window) {
+    const float mean = window.mean, variance = window.variance;
+    const float chance = u * u * (log ? 1.0f : mean * mean);
+    const float gain = variance > chance ? 1.0f - chance / variance : 0.0f;
+    set_pixel(out[k], mean + gain * ((float)images[k] - mean));
+  });
+}
