@@ -22,8 +22,8 @@ def test_a_shipped_recipe_loads_and_survives_the_way_through_a_model_file(name):
     assert again.hash == recipe.hash
 
 
-def test_three_recipes_ship():
-    assert shipped() == ("chest-xray", "ct", "microscopy")
+def test_five_recipes_ship():
+    assert shipped() == ("chest-xray", "ct", "microscopy", "mr", "ultrasound")
 
 
 def test_steps_carry_all_parameters_with_the_depth_of_the_images():

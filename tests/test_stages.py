@@ -7,7 +7,7 @@ import pytest
 
 from medkern import kernels
 from medkern.engine.batch import Batch
-from medkern.engine.recipe import load_recipe, parse
+from medkern.engine.recipe import load_recipe, parse, shipped
 from medkern.engine.stages import DeviceError, Stages, choose_device, feature_metadata, regions
 from medkern.kernels import _cuda
 
@@ -91,7 +91,7 @@ def test_a_recipe_without_texture_gives_rows_without_columns():
     np.testing.assert_array_equal(done.pixels, done.batch.pixels)
 
 
-@pytest.mark.parametrize("name", ["chest-xray", "ct", "microscopy"])
+@pytest.mark.parametrize("name", shipped())
 def test_columns_are_known_before_the_first_image(name):
     recipe = load_recipe(name)
     columns = feature_metadata(recipe)

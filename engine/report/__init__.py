@@ -2,6 +2,7 @@
 
     html = screen_page(report, pictures)     a run; the data come from engine.screen
     html = evaluation_page(report)           training or evaluation; the data from `evaluation`
+    html = render("x.html", title, report, package="medkern.bench")   a page of another package
 
 A page holds its style and pictures, loads nothing, runs no script (its own content security policy
 forbids both), and escapes every text: an id or a recipe can hold anything.
@@ -24,7 +25,7 @@ from .picture import Picture as Picture, data_uri as data_uri
 def screen_page(report: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:
     """The page of a screening run."""
     whole = sum(report["stages"].values()) or 1.0
-    return _render("screen.html", "Screening report", report, pictures=pictures, whole=whole)
+    return render("screen.html", "Screening report", report, pictures=pictures, whole=whole)
 
 
 def evaluation_page(report: Mapping[str, Any]) -> str:
@@ -34,7 +35,7 @@ def evaluation_page(report: Mapping[str, Any]) -> str:
     for name, model in report["models"].items():
         for note in model["notes"]:
             notes.setdefault(note, []).append(name)
-    return _render(
+    return render(
         "evaluation.html",
         report["title"],
         report,
@@ -44,19 +45,29 @@ def evaluation_page(report: Mapping[str, Any]) -> str:
     )
 
 
-def _render(page: str, title: str, report: Mapping[str, Any], **more: Any) -> str:
+def render(
+    page: str,
+    title: str,
+    report: Mapping[str, Any],
+    package: str = "medkern.engine.report",
+    **more: Any,
+) -> str:
+    """The template `page` of a package, in its folder `page`; it may extend our `base.html`."""
     style = Markup(_page_file("style.css"))
     return (
-        _templates()
+        _templates(package)
         .get_template(page)
         .render(title=title, style=style, svg=svg, report=report, **more)
     )
 
 
 @cache
-def _templates() -> Environment:
+def _templates(package: str) -> Environment:
+    def load(name: str) -> str:
+        return _page_file(name, "medkern.engine.report" if name == "base.html" else package)
+
     templates = Environment(
-        loader=FunctionLoader(_page_file),
+        loader=FunctionLoader(load),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -66,8 +77,8 @@ def _templates() -> Environment:
     return templates
 
 
-def _page_file(name: str) -> str:
-    return (resources.files("medkern.engine.report") / "page" / name).read_text("utf-8")
+def _page_file(name: str, package: str = "medkern.engine.report") -> str:
+    return (resources.files(package) / "page" / name).read_text("utf-8")
 
 
 def _count(value: int | None) -> str:
