@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from medkern import kernels as mk
 from medkern.kernels.denoise._wavelet_filters import NAMES, bank
@@ -37,17 +36,17 @@ def shrunk(image, wavelet, levels, sigma, rule, mode):
     return pywt.waverecn(bands, wavelet, "symmetric")[tuple(map(slice, image.shape))]
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 61, 83), (1, 17, 40, 33)])
+@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 61, 83), (1, 32, 40, 33)])
 @pytest.mark.parametrize(
     ("wavelet", "rule", "mode"),
     [("sym8", "bayes", "soft"), ("db3", "visu", "hard"), ("haar", "bayes", "hard")],
 )
 def test_it_equals_pywavelets(shape, wavelet, rule, mode):
     _, images = noisy(shape)
-    given = {"wavelet": wavelet, "levels": 2, "threshold": rule, "mode": mode, "sigma": 10.0}
-    got = mk.wavelet(images, **given)
+    levels = 5 - len(shape) if wavelet == "haar" else 1
+    got = mk.wavelet(images, wavelet=wavelet, levels=levels, threshold=rule, mode=mode, sigma=10.0)
     for image, result in zip(images, got, strict=True):
-        want = shrunk(image, wavelet, 2, 10.0, rule, mode)
+        want = shrunk(image, wavelet, levels, 10.0, rule, mode)
         np.testing.assert_allclose(result, want, atol=2e-5 * abs(want).max())
 
 
@@ -111,7 +110,7 @@ def test_sigma_auto_is_near_the_best(data):
 
     folder = data("denoise_truth")
     for truth in truths(folder):
-        if truth.name in ("white 10", "white 25", "Rician 5 %", "Poisson 80"):
+        if truth.name in ("white 10", "white 25", "CT 20000", "MR repeats"):
             some = truth.first(2)
             auto = _psnr(mk.wavelet(some.noisy), some)
             rms = float(np.sqrt(((some.noisy - some.clean) ** 2).mean()))

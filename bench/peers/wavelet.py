@@ -18,7 +18,9 @@ def _pywt(image: np.ndarray, out: np.ndarray, **chosen: Any) -> None:
     setting = Setting.of(image[None], **chosen)
     levels, name = setting.levels, chosen["wavelet"]
     sigma, factor, mode = np.float32(chosen["sigma"]), setting.factor, chosen["mode"]
-    coefficients = pywt.wavedecn(image.astype(np.float32, copy=False), name, "symmetric", levels)
+    coefficients: list[Any] = pywt.wavedecn(
+        image.astype(np.float32, copy=False), name, "symmetric", levels
+    )
     for bands in coefficients[1:]:
         for key, band in bands.items():
             signal = np.vdot(band, band) / band.size - sigma**2

@@ -109,21 +109,23 @@ def _nearest(distances, centre, members, nearest):
     members[0], nearest[0] = centre, distances[centre]
     if nearest[0] != 0:
         return 0
-    count, most = 1, members.size
+    most, kept = members.size, 1
+    for m in range(1, most):
+        nearest[m] = np.inf
+    distances[centre] = np.inf
+    worst = nearest[most - 1]
     for o in range(distances.size):
         distance = distances[o]
-        if count < most:
-            if o == centre or not distance < np.inf:
-                continue
-            count += 1
-        elif o == centre or not distance < nearest[most - 1]:
-            continue
-        at = count - 1
-        while at > 1 and nearest[at - 1] > distance:
-            nearest[at], members[at] = nearest[at - 1], members[at - 1]
-            at -= 1
-        nearest[at], members[at] = distance, o
-    return count
+        if distance < worst:
+            at = most - 1
+            while at > 1 and nearest[at - 1] > distance:
+                nearest[at], members[at] = nearest[at - 1], members[at - 1]
+                at -= 1
+            nearest[at], members[at] = distance, o
+            worst = nearest[most - 1]
+    while kept < most and nearest[kept] < np.inf:
+        kept += 1
+    return kept
 
 
 # ---- a group

@@ -11,25 +11,30 @@ from ._gaussian_plan import EDGE, TAPS, WHOLE, WIDE, Pyramid, reach, weights
 from ._gaussian_vector import BLOCK, symmetric_sums, weighted_sums
 
 ROWS, COLUMNS = 64, 2048  # of a tile: whole rows, because memory likes to be read in order
+WIDE_COLUMNS = 1024  # of a tile of a wide Gaussian, which has more rows in its borders
 STRIP = 16  # rows of a tile that are summed along y, then along x
 CHUNK = 4 * BLOCK  # pixels of a strip that the first level cache holds with their neighbours
-DEEP_COLUMNS = 128  # of a strip of a volume: those of all slices within reach are kept
-ODD = 16  # rows of a tile lie this far from a multiple of BLOCK, so that they share no cache set
+DEEP_ROWS, DEEP_COLUMNS = 16, 128  # of a tile in a volume
+SLICES = 16  # that are summed along z together
 
 
-def smooth(
-    images: np.ndarray, out: np.ndarray, sigma: float, truncate: float, subtract: bool = False
-) -> None:
-    """out = the smoothed images, or out - the smoothed images."""
+def smooth(images: np.ndarray, out: np.ndarray, sigma: float, truncate: float) -> None:
+    """out = the smoothed images."""
     if sigma < WIDE:
-        _sum(images, out, weights(sigma, reach(sigma, truncate)), subtract)
-        return
-    step = Pyramid.of(sigma)
-    finite = np.ones(len(images), np.uint8)
-    coarse = _shrink(images, step, finite)
-    inner = np.empty_like(coarse)
-    smooth(coarse, inner, step.inner, WHOLE)
-    _grow(inner, out, step, finite, subtract)
+        _sum(images, out, [weights(sigma, reach(sigma, truncate))])
+    else:
+        _sum_wide(images, out, sigma, subtract=False)
+
+
+def difference(
+    images: np.ndarray, out: np.ndarray, low: float, high: float, truncate: float
+) -> None:
+    """out = the images smoothed with sigma = low, minus the images smoothed with sigma = high."""
+    if high < WIDE:
+        _sum(images, out, [weights(sigma, reach(sigma, truncate)) for sigma in (low, high)])
+    else:
+        smooth(images, out, low, truncate)
+        _sum_wide(images, out, high, subtract=True)
 
 
 class Tiles(NamedTuple):
@@ -43,9 +48,9 @@ class Tiles(NamedTuple):
 
     @classmethod
     def of(cls, h: int, w: int, rows: int, columns: int, multiple: int = 1) -> "Tiles":
-        """None larger than `rows` x `columns`; the rows a multiple of something, and the columns"""
+        """At most `rows` x `columns`, both a multiple of something; at least a block wide."""
         rows = _up(-(-h // -(-h // rows)), multiple)
-        columns = _up(-(-w // -(-w // columns)), BLOCK)
+        columns = max(_up(-(-w // -(-w // columns)), multiple), BLOCK)
         return cls(h, w, rows, columns, -(-h // rows) * -(-w // columns))
 
 
@@ -80,19 +85,6 @@ def load_tile(tile, image, y, x):
 
 
 @compiled
-def _store(out, y, x, tile, subtract):
-    """The tile at (y, x) of an image of the result, or what is there minus the tile."""
-    if not subtract:
-        store_tile(out, y, x, tile)
-        return
-    rows, columns = min(tile.shape[0], out.shape[0] - y), min(tile.shape[1], out.shape[1] - x)
-    for j in range(rows):
-        row, line = out[y + j][x : x + columns], tile[j]
-        for i in range(columns):
-            row[i] = row[i] - line[i]
-
-
-@compiled
 def _shifts(radius, step):
     """How far the pixels before and after lie, at distance 0 .. radius."""
     before, after = np.empty(radius + 1, np.intp), np.empty(radius + 1, np.intp)
@@ -113,78 +105,114 @@ def _sum_rows(out, source, of, before, after, taps):
             symmetric_sums(out, at, source, here, before, after, taps, count)
 
 
-# ---- narrow: the sum as it stands
+# ---- narrow: the sum as it stands, or the first of two sums minus the second
 
 
-def _sum(images: np.ndarray, out: np.ndarray, taps: np.ndarray, subtract: bool) -> None:
+def _sum(images: np.ndarray, out: np.ndarray, gaussians: list[np.ndarray]) -> None:
     h, w = images.shape[-2:]
+    radii = np.array([len(taps) - 1 for taps in gaussians])
+    taps = np.zeros((len(radii), radii.max() + 1), np.float32)
+    for row, values in zip(taps, gaussians, strict=True):
+        row[: len(values)] = values
     if images.ndim == 3:
         work, tiles = _sum_images, Tiles.of(h, w, ROWS, COLUMNS)
     else:
-        work, tiles = _sum_volumes, Tiles.of(h, w, STRIP, DEEP_COLUMNS)
-    _threads.run(work, len(images) * tiles.number, images, out, taps, tiles, subtract)
+        work, tiles = _sum_volumes, Tiles.of(h, w, DEEP_ROWS, DEEP_COLUMNS)
+    _threads.run(work, len(images) * tiles.number, images, out, taps, radii, tiles)
 
 
 @compiled
-def _workspace(rows, columns, radius):
+def _workspace(rows, columns, border):
     """A tile with its borders, and a strip of it summed along y."""
-    width = columns + 2 * radius
-    width += -width % BLOCK + ODD
-    tile = np.empty((rows + 2 * radius, width), np.float32)
-    return tile, np.empty((min(rows, STRIP), width), np.float32)
+    width = (columns + 2 * border + 15) // 16 | 1  # cache lines: odd, so that rows share no set
+    tile = np.empty((rows + 2 * border, 16 * width), np.float32)
+    return tile, np.empty((min(rows, STRIP), 16 * width), np.float32)
 
 
 @compiled
-def _sum_strip(tile, first, middle, result, taps):
+def _sum_strip(tile, first, border, middle, result, taps):
     """result = rows of a tile from `first` on, summed along y and then along x."""
-    rows, width, radius = len(result), tile.shape[1], len(taps) - 1
+    width, radius = tile.shape[1], len(taps) - 1
     up, down = _shifts(radius, width)
     left, right = _shifts(radius, np.intp(1))
-    _sum_rows(middle[:rows], tile, (first + radius) * width, up, down, taps)
-    _sum_rows(result, middle, radius, left, right, taps)
+    _sum_rows(middle[: len(result)], tile, (first + border) * width, up, down, taps)
+    _sum_rows(result, middle, border, left, right, taps)
 
 
 @compiled
-def _sum_images(first, stop, images, out, taps, tiles, subtract):
-    radius = len(taps) - 1
-    tile, middle = _workspace(tiles.rows, tiles.columns, radius)
-    result = np.empty((min(tiles.rows, STRIP), tiles.columns), np.float32)
+def _take(result, other):
+    """result -= other"""
+    for j in range(len(result)):
+        line, one = result[j], other[j]
+        for i in range(len(line)):
+            line[i] = line[i] - one[i]
+
+
+@compiled
+def _sum_images(first, stop, images, out, taps, radii, tiles):
+    border, rows = radii.max(), min(tiles.rows, STRIP)
+    tile, middle = _workspace(tiles.rows, tiles.columns, border)
+    results = np.empty((len(radii) * rows, tiles.columns), np.float32)
     for item in range(first, stop):
         image, y, x = _corner(item, tiles)
-        load_tile(tile, images[image], y - radius, x - radius)
+        load_tile(tile, images[image], y - border, x - border)
         bottom = min(tiles.rows, tiles.h - y)
-        for top in range(0, bottom, STRIP):
-            strip = result[: min(STRIP, bottom - top)]
-            _sum_strip(tile, top, middle, strip, taps)
-            _store(out[image], y + top, x, strip, subtract)
+        for top in range(0, bottom, rows):
+            strip = results[: min(rows, bottom - top)]
+            _sum_strip(tile, top, border, middle, strip, taps[0, : radii[0] + 1])
+            if len(radii) > 1:
+                other = results[rows : rows + len(strip)]
+                _sum_strip(tile, top, border, middle, other, taps[1, : radii[1] + 1])
+                _take(strip, other)
+            store_tile(out[image], y + top, x, strip)
 
 
 @compiled
-def _sum_volumes(first, stop, images, out, taps, tiles, subtract):
-    """A strip at a time through all slices; those within reach are kept in a ring."""
-    d, radius = images.shape[1], len(taps) - 1
-    slots, size = min(2 * radius + 1, d), tiles.rows * tiles.columns
-    tile, middle = _workspace(tiles.rows, tiles.columns, radius)
-    ring = np.empty((slots * tiles.rows, tiles.columns), np.float32)
-    result = np.empty((tiles.rows, tiles.columns), np.float32)
-    before, after = _shifts(radius, np.intp(0))
+def _sum_volumes(first, stop, images, out, taps, radii, tiles):
+    """A tile at a time, through the slices; the slabs hold it in as many as one step needs."""
+    d, border = images.shape[1], radii.max()
+    depth, size = min(d, SLICES), tiles.rows * tiles.columns
+    tile, middle = _workspace(tiles.rows, tiles.columns, border)
+    slabs = np.empty((len(radii), depth + 2 * border, size + 16), np.float32)
+    results = np.empty((len(radii) * depth, size), np.float32)
     for item in range(first, stop):
         volume, y, x = _corner(item, tiles)
-        for ahead in range(d + radius):
-            if ahead < d:
-                load_tile(tile, images[volume, ahead], y - radius, x - radius)
-                slot = ahead % slots * tiles.rows
-                _sum_strip(tile, 0, middle, ring[slot : slot + tiles.rows], taps)
-            z = ahead - radius
-            if z >= 0:
-                for k in range(radius + 1):
-                    before[k] = (max(z - k, 0) % slots - z % slots) * size
-                    after[k] = (min(z + k, d - 1) % slots - z % slots) * size
-                _sum_rows(result, ring, z % slots * size, before, after, taps)
-                _store(out[volume, z], y, x, result, subtract)
+        for z in range(0, d, depth):
+            known = 2 * border if z else 0
+            for k in range(known):
+                slabs[:, k] = slabs[:, k + depth]
+            for k in range(known, depth + 2 * border):
+                slice_ = images[volume, min(max(z - border + k, 0), d - 1)]
+                load_tile(tile, slice_, y - border, x - border)
+                for g in range(len(radii)):
+                    strip = slabs[g, k, :size].reshape((tiles.rows, tiles.columns))
+                    weights = taps[g, : radii[g] + 1]
+                    _sum_strip(tile, np.intp(0), border, middle, strip, weights)
+            for g in range(len(radii)):
+                before, after = _shifts(radii[g], slabs.shape[2])
+                result, here = results[g * depth : (g + 1) * depth], border * slabs.shape[2]
+                _sum_rows(result, slabs[g], here, before, after, taps[g, : radii[g] + 1])
+            if len(radii) > 1:
+                _take(results[:depth], results[depth:])
+            for k in range(min(depth, d - z)):
+                result = results[k].reshape((tiles.rows, tiles.columns))
+                store_tile(out[volume, z + k], y, x, result)
 
 
-# ---- wide, first step: blur and keep every f-th pixel
+# ---- wide: three narrow ones
+
+
+def _sum_wide(images: np.ndarray, out: np.ndarray, sigma: float, subtract: bool) -> None:
+    """out = the smoothed images, or out - the smoothed images."""
+    step = Pyramid.of(sigma)
+    finite = np.ones(len(images), np.uint8)
+    coarse = _shrink(images, step, finite)
+    inner = np.empty_like(coarse)
+    smooth(coarse, inner, step.inner, WHOLE)
+    _grow(inner, out, step, finite, subtract)
+
+
+# ---- first step: blur and keep every f-th pixel
 
 
 def _shrink(images: np.ndarray, step: Pyramid, finite: np.ndarray) -> np.ndarray:
@@ -193,7 +221,7 @@ def _shrink(images: np.ndarray, step: Pyramid, finite: np.ndarray) -> np.ndarray
     f, taps = step.factor, step.shrink_weights
     slices = images.reshape(-1, h, w)
     coarse = np.empty((len(slices), step.coarse(h), step.coarse(w)), np.float32)
-    tiles = Tiles.of(*coarse.shape[1:], ROWS, COLUMNS // f)
+    tiles = Tiles.of(*coarse.shape[1:], ROWS // f, WIDE_COLUMNS // f)
     _threads.run(_shrink_images, len(slices) * tiles.number, slices, coarse, f, taps, tiles, finite)
     if images.ndim == 3:
         return coarse
@@ -206,39 +234,31 @@ def _shrink(images: np.ndarray, step: Pyramid, finite: np.ndarray) -> np.ndarray
 
 @compiled
 def _shrink_images(first, stop, images, coarse, f, taps, tiles, finite):
-    """The rows under a coarse row are kept in a ring; f new ones come with the next coarse row."""
+    """Along y for every f-th row, then along x for every f-th pixel."""
     radius, slices = len(taps) - 1, len(images) // len(finite)
-    slots, part = 2 * radius + 1, tiles.columns + 2 * radius // f + 1
-    part += -part % BLOCK
+    part = tiles.columns + 2 * radius // f + 1
     width = f * part
-    ring = np.empty((slots, width), np.float32)
-    line, ordered = np.empty((1, width), np.float32), np.empty((1, width), np.float32)
-    result = np.empty((1, tiles.columns), np.float32)
-    up, down = _shifts(radius, np.intp(0))
-    left, right = _shifts(radius, np.intp(0))
+    tile = np.empty((f * (tiles.rows + 2 * EDGE), width), np.float32)
+    lines = np.empty((tiles.rows, width), np.float32)
+    sorted_lines = np.empty((tiles.rows, width), np.float32)
+    result = np.empty((tiles.rows, tiles.columns), np.float32)
+    up, down = _shifts(radius, width)
+    left, right = _shifts(radius, np.intp(1))
     here = _sorted_place(radius, f, part)
     for k in range(radius + 1):
         left[k] = _sorted_place(radius - k, f, part) - here
         right[k] = _sorted_place(radius + k, f, part) - here
+    every = tile.reshape((-1, f * width))
     for item in range(first, stop):
         image, y, x = _corner(item, tiles)
-        at = 0  # rows in the ring, counted from the first under the tile
-        for j in range(min(tiles.rows, tiles.h - y)):
-            middle = f * j + radius
-            while at <= middle + radius:
-                above = (y - EDGE) * f - radius + at
-                slot = at % slots
-                load_tile(ring[slot : slot + 1], images[image], above, (x - EDGE) * f - radius)
-                at += 1
-            for k in range(radius + 1):
-                up[k] = ((middle - k) % slots - middle % slots) * width
-                down[k] = ((middle + k) % slots - middle % slots) * width
-            _sum_rows(line, ring, middle % slots * width, up, down, taps)
-            _sort(line[0], ordered[0], f)
-            _sum_rows(result, ordered, here, left, right, taps)
-            store_tile(coarse[image], y + j, x, result)
-            if not _all_finite(result):
-                finite[image // slices] = 0
+        load_tile(tile, images[image], (y - EDGE) * f - radius, (x - EDGE) * f - radius)
+        _sum_rows(lines, every, radius * width, up, down, taps)
+        for j in range(tiles.rows):
+            _sort(lines[j], sorted_lines[j], f)
+        _sum_rows(result, sorted_lines, here, left, right, taps)
+        store_tile(coarse[image], y, x, result)
+        if not _all_finite(result):
+            finite[image // slices] = 0
 
 
 @compiled
@@ -283,7 +303,7 @@ def _shrink_depth(first, stop, volumes, coarse, d, f, taps):
         _sum_rows(coarse[item : item + 1], volumes, at, before, after, taps)
 
 
-# ---- wide, last step: put the pixels back and blur
+# ---- last step: put the pixels back and blur
 
 
 def _grow(
@@ -299,17 +319,20 @@ def _grow(
         _threads.run(_grow_depth, n * d, coarse.reshape(n * deep, -1), flat, d, f, taps)
         coarse = slices
     slices = out.reshape(-1, h, w)
-    tiles = Tiles.of(h, w, ROWS, COLUMNS, f)
+    tiles = Tiles.of(h, w, ROWS, WIDE_COLUMNS, f)
     items = len(slices) * tiles.number
     _threads.run(_grow_images, items, coarse, slices, f, taps, tiles, finite, subtract)
 
 
 @compiled
-def _weigh_rows(out, source, of, step, taps):
-    """Weighted sums for all rows of `out`; the first is that of source[of], row by row."""
-    rows, width = out.shape
-    for j in range(rows):
-        weighted_sums(out, j * width, source, of + j * source.shape[1], step, taps, width)
+def _weigh_rows(out, to, width, source, of, step, taps):
+    """Weighted sums for `width` pixels of all rows of `out`, from out[0, to] and source[of] on."""
+    for start in range(0, width, CHUNK):
+        x = min(start, width - BLOCK)
+        count = min(CHUNK, width - x)
+        for j in range(len(out)):
+            at, here = to + j * out.shape[1] + x, of + j * source.shape[1] + x
+            weighted_sums(out, at, source, here, step, taps, count)
 
 
 @compiled
@@ -320,33 +343,43 @@ def _grow_depth(first, stop, coarse, volumes, d, f, taps):
     for item in range(first, stop):
         volume, z = divmod(item, d)
         at = (volume * deep + z // f + 1) * pixels
-        _weigh_rows(volumes[item : item + 1], coarse, at, pixels, taps[z % f])
+        _weigh_rows(volumes[item : item + 1], np.intp(0), pixels, coarse, at, pixels, taps[z % f])
 
 
 @compiled
 def _grow_images(first, stop, coarse, out, f, taps, tiles, finite, subtract):
     """Along x on the coarse rows, then along y."""
-    slices, part = len(out) // len(finite), tiles.columns // f
-    part += -part % BLOCK
-    tile = np.empty((tiles.rows // f + TAPS - 1, part + TAPS), np.float32)
+    slices, part = len(out) // len(finite), max(tiles.columns // f, BLOCK)
+    rows, columns = tiles.rows // f, tiles.columns
+    tile = np.empty((rows + TAPS - 1, part + TAPS), np.float32)
     phase = np.empty((len(tile), part), np.float32)
     wide = np.empty((len(tile), part * f), np.float32)
-    result = np.empty((1, tiles.columns), np.float32)
+    result = np.empty((tiles.rows, columns), np.float32)
+    every = result.reshape((rows, f * columns))
     for item in range(first, stop):
         image, y, x = _corner(item, tiles)
-        bottom = min(tiles.rows, tiles.h - y)
-        if not finite[image // slices]:
-            result[:] = np.nan
-            for j in range(bottom):
-                store_tile(out[image], y + j, x, result)
-            continue
         load_tile(tile, coarse[image], y // f + 1, x // f + 1)
         for p in range(f):
-            _weigh_rows(phase, tile, np.intp(0), np.intp(1), taps[p])
+            _weigh_rows(phase, np.intp(0), part, tile, np.intp(0), np.intp(1), taps[p])
             for j in range(len(tile)):
                 line, one = wide[j], phase[j]
                 for i in range(part):
                     line[i * f + p] = one[i]
-        for j in range(bottom):
-            _weigh_rows(result, wide, j // f * wide.shape[1], wide.shape[1], taps[j % f])
-            _store(out[image], y + j, x, result, subtract)
+        for p in range(f):
+            _weigh_rows(every, p * columns, columns, wide, np.intp(0), wide.shape[1], taps[p])
+        if not finite[image // slices]:
+            result[:] = np.nan
+        if subtract:
+            _subtract_tile(out[image], y, x, result)
+        else:
+            store_tile(out[image], y, x, result)
+
+
+@compiled
+def _subtract_tile(image, y, x, tile):
+    """image[y + j, x + i] -= tile[j, i], as far as the image goes."""
+    rows, columns = min(len(tile), image.shape[0] - y), min(tile.shape[1], image.shape[1] - x)
+    for j in range(rows):
+        row, line = image[y + j][x : x + columns], tile[j]
+        for i in range(columns):
+            row[i] = row[i] - line[i]

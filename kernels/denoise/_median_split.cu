@@ -4,9 +4,9 @@
 // clamped, are its patch. A *node* stands for the keys with the same first bits; every pixel of the
 // tile knows the node that its median is in, and its rank among the node's keys in the window.
 // To split a node, the keys of its lower half are marked, a bit each, and counted in all windows:
-// these overlap, so that one limit serves many. A node of at most LIST keys is sorted instead, and
-// the windows go through it. A pass costs the same whatever the radius, and only nodes that hold a
-// median are split.
+// these overlap, so that one limit serves many. A node of at most LIST keys is sorted instead; which
+// of them are in the rows and in the columns of each window is marked, and the medians are looked up.
+// A pass costs the same whatever the radius, and only nodes that hold a median are treated.
 
 enum : int {
   THREADS = 512,
@@ -20,6 +20,7 @@ enum : int {
   WORDS = 2 * BEFORE + COLUMNS / WARP,
   FIRST = BEFORE * WARP - RADIUS,  // bit of the patch's first column
   LIST = 256,
+  LIST_WORDS = LIST / WARP,
   DEPTH = 33,  // nodes that wait: one for each bit, and the root
 };
 
@@ -28,7 +29,7 @@ struct Node {
   int bits;    // those that differ
   int count;   // of keys
 
-  __device__ bool holds(uint32 key) const { return ((uint64)(key ^ low) >> bits) == 0; }
+  __device__ uint32 same() const { return bits < 32 ? ~0u << bits : 0; }  // bits that do not differ
 };
 
 // Where the block is: the patch begins RADIUS pixels above and left of (y, x).
@@ -38,9 +39,8 @@ struct Place {
 
   __device__ int rows() const { return min(+ROWS, h - y) + 2 * RADIUS; }
   __device__ int columns() const { return min(+COLUMNS, w - x) + 2 * RADIUS; }
-  __device__ uint32 key(int j, int i) const {
-    const int row = clamp_index(y - RADIUS + j, h), column = clamp_index(x - RADIUS + i, w);
-    return key_of(image[(uint64)row * w + column]);
+  __device__ const PIXEL* row(int j) const {
+    return image + (uint64)clamp_index(y - RADIUS + j, h) * w;
   }
 };
 
@@ -50,6 +50,8 @@ struct Shared {
   uint16 totals[GROUPS][COLUMNS];
   uint32 keys[LIST], sorted_keys[LIST];
   uint16 places[LIST], sorted_places[LIST];  // row << 8 | column
+  uint32 in_columns[LIST_WORDS][COLUMNS];    // bit k % 32 of word k / 32: sorted key k is in the
+  uint32 in_rows[LIST_WORDS][ROWS];          // columns of the windows at x, in the rows of those at y
   Node waiting[DEPTH];
   int filled;
   uint32 scratch[THREADS / WARP];
@@ -59,10 +61,14 @@ struct Shared {
 // of 32 columns from the tile's first: aligned where the image's rows are.
 template <typename Visit> __device__ void for_each_key(const Place& place, Visit visit) {
   const int lane = threadIdx.x % WARP, rows = place.rows(), columns = place.columns();
-  for (int j = threadIdx.x / WARP; j < rows; j += THREADS / WARP)
+  for (int j = threadIdx.x / WARP; j < rows; j += THREADS / WARP) {
+    const PIXEL* row = place.row(j);
 #pragma unroll 2
-    for (int i = lane - FIRST; i < WORDS * WARP - FIRST; i += WARP)
-      visit(j, i, place.key(j, i), 0 <= i && i < columns);
+    for (int i = lane - FIRST; i < WORDS * WARP - FIRST; i += WARP) {
+      const uint32 key = key_of(row[clamp_index(place.x - RADIUS + i, place.w)]);
+      visit(j, i, key, (uint32)i < columns);
+    }
+  }
 }
 
 // How many of the SIDE marks from column x of a row are set.
@@ -80,9 +86,10 @@ __device__ int marks_from(const uint32 (&marks)[WORDS + 1], int x) {
 
 // Marks the keys of a node, counts them, and sums the marks of every window's columns downwards.
 __device__ int mark(const Place& place, const Node& node, Shared& shared) {
+  const uint32 low = node.low, same = node.same();
   int count = 0;
   for_each_key(place, [&](int j, int i, uint32 key, bool there) {
-    const uint32 marks = __ballot_sync(FULL_WARP, there && node.holds(key));
+    const uint32 marks = __ballot_sync(FULL_WARP, there && (key & same) == low);
     if (threadIdx.x % WARP == 0) shared.marks[j][(FIRST + i) / WARP] = marks;
     count += __popc(marks);
   });
@@ -108,43 +115,63 @@ __device__ int mark(const Place& place, const Node& node, Shared& shared) {
 
 // The keys of a node with their places, sorted.
 __device__ void sort(const Place& place, const Node& node, Shared& shared) {
-  const int lane = threadIdx.x % WARP;
+  const uint32 low = node.low, same = node.same();
   for_each_key(place, [&](int j, int i, uint32 key, bool there) {
-    const bool here = there && node.holds(key);
-    const uint32 marks = __ballot_sync(FULL_WARP, here);
-    int first = 0;
-    if (lane == 0 && marks) first = atomicAdd(&shared.filled, __popc(marks));
-    first = __shfl_sync(FULL_WARP, first, 0) + __popc(marks & ((1u << lane) - 1));
-    if (here) {
-      shared.keys[first] = key;
-      shared.places[first] = j << 8 | i;
-    }
+    if (!there || (key & same) != low) return;
+    const int free = atomicAdd(&shared.filled, 1);
+    shared.keys[free] = key;
+    shared.places[free] = j << 8 | i;
   });
   __syncthreads();
   const int own = threadIdx.x;
   if (own < node.count) {
     const uint32 key = shared.keys[own];
-    int rank = 0;  // equal keys in any order: whichever is the median, it is the same
-    for (int other = 0; other < node.count; other++)
-      rank += shared.keys[other] < key || (shared.keys[other] == key && other < own);
+    int rank = 0;  // equal keys keep their order
+    for (int other = 0; other < own; other++) rank += shared.keys[other] <= key;
+    for (int other = own + 1; other < node.count; other++) rank += shared.keys[other] < key;
     shared.sorted_keys[rank] = key;
     shared.sorted_places[rank] = shared.places[own];
   }
   __syncthreads();
 }
 
-// The key in the window at (row, x) that has `rank` of the node's keys in the window below it.
-__device__ uint32 key_of_rank(const Shared& shared, int row, int x, int rank) {
-  for (int k = 0;; k++) {
-    const int place = shared.sorted_places[k];
-    const bool inside = (uint32)((place >> 8) - row) < SIDE && (uint32)((place & 255) - x) < SIDE;
-    if (inside && rank-- == 0) return shared.sorted_keys[k];
+// For every column and row of the tile, which sorted keys its windows reach. A warp takes a word.
+__device__ void mark_list(int count, Shared& shared) {
+  const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, word = warp % LIST_WORDS;
+  const bool columns = warp < LIST_WORDS;
+  const bool there = word * WARP + lane < count;
+  const int place = there ? shared.sorted_places[word * WARP + lane] : 0;
+  const int at = columns ? place & 255 : place >> 8;
+  for (int start = 0; start < COLUMNS; start += WARP) {
+    uint32 own = 0;
+#pragma unroll 4
+    for (int i = 0; i < WARP; i++) {
+      const bool inside = there && (uint32)(at - start - i) < SIDE;
+      const uint32 marks = __ballot_sync(FULL_WARP, inside);
+      if (lane == i) own = marks;
+    }
+    (columns ? shared.in_columns : shared.in_rows)[word][start + lane] = own;
   }
+  __syncthreads();
+}
+
+// The key in the window at (row, x) that has `rank` of the sorted keys in the window below it.
+__device__ uint32 key_of_rank(const Shared& shared, int row, int x, int rank) {
+  uint32 marks = 0;
+  int word = -1, count = 0;
+  do {
+    rank -= count;
+    word++;
+    marks = shared.in_rows[word][row] & shared.in_columns[word][x];
+    count = __popc(marks);
+  } while (rank >= count);
+  for (; rank > 0; rank--) marks &= marks - 1;
+  return shared.sorted_keys[word * WARP + __ffs(marks) - 1];
 }
 
 // The node of all keys of the patch.
 __device__ Node root(const Place& place, Shared& shared) {
-  const uint32 first = place.key(0, 0);
+  const uint32 first = key_of(place.row(0)[clamp_index(place.x - RADIUS, place.w)]);
   uint32 differing = 0;
   for_each_key(place, [&](int, int, uint32 key, bool there) {
     if (there) differing |= key ^ first;
@@ -152,7 +179,9 @@ __device__ Node root(const Place& place, Shared& shared) {
   if (threadIdx.x < PATCH_ROWS) shared.marks[threadIdx.x][WORDS] = 0;
   if (threadIdx.x == 0) shared.filled = 0;
   const int bits = WARP - __clz(block_reduce(differing, shared.scratch, Or()));
-  return {(uint32)((uint64)first >> bits << bits), bits, place.rows() * place.columns()};
+  Node all = {first, bits, place.rows() * place.columns()};
+  all.low &= all.same();
+  return all;
 }
 
 // The pixels of a thread, below each other.
@@ -204,7 +233,10 @@ __device__ void find_medians(const Place& place, Column& column, Shared& shared)
   column.start(node, place.x + column.x < place.w ? rows : 0);
   while (true) {
     if (node.bits == 0 || node.count <= LIST) {
-      if (node.bits > 0) sort(place, node, shared);
+      if (node.bits > 0) {
+        sort(place, node, shared);
+        mark_list(node.count, shared);
+      }
       column.find(node, shared);
     } else {
       Node lower = {node.low, node.bits - 1, 0};

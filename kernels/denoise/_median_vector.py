@@ -197,8 +197,8 @@ def exchange(_, memory, a, b, low, high):
 
 
 @instruction
-def tile_medians(_, volume, out, z, y, x, radius, deep, edge):
-    """The medians of rows y and y + 1 of slice z for one vector of columns from x, in registers
+def tile_medians(_, volumes, out, number, z, y, x, radius, deep, edge):
+    """The medians of rows y and y + 1 of slice z, a vector of columns from x, in registers
 
     `radius` and `deep`, the slices of a window, are the lengths of tuples: Numba compiles for
     types, not for values. `edge` is a literal: -1 for x = 0, +1 for the last vector of a row,
@@ -210,12 +210,13 @@ def tile_medians(_, volume, out, z, y, x, radius, deep, edge):
     network = Network(reach, TILE, slices)
 
     def emit(context, builder, signature, arguments):
-        volume, out, z, y, x, *_ = arguments
-        pixels = Vectors(context, builder, signature.args[0], volume)
+        volumes, out, number, z, y, x, *_ = arguments
+        pixels = Vectors(context, builder, signature.args[0], volumes)
         medians = Vectors(context, builder, signature.args[1], out)
-        d, h, w = cgutils.unpack_tuple(
-            builder, context.make_array(signature.args[0])(context, builder, volume).shape
+        _, d, h, w = cgutils.unpack_tuple(
+            builder, context.make_array(signature.args[0])(context, builder, volumes).shape
         )
+        slices_above = builder.mul(number, d)
         last = builder.sub(h, h.type(1))
         known: dict[Wire, ir.Value] = {}
 
@@ -230,7 +231,7 @@ def tile_medians(_, volume, out, z, y, x, radius, deep, edge):
 
         def at(plane: ir.Value, row: ir.Value, shift: int, step: int = 1) -> ir.Value:
             column = builder.add(builder.mul(x, x.type(step)), x.type(shift))
-            row = builder.add(builder.mul(plane, h), row)
+            row = builder.add(builder.mul(builder.add(slices_above, plane), h), row)
             return builder.add(builder.mul(row, w), column)
 
         def load(value: int, i: int) -> ir.Value:
@@ -255,4 +256,4 @@ def tile_medians(_, volume, out, z, y, x, radius, deep, edge):
                 medians.store(medians.to_pixels(value(wire)), at(z, row, 0))
         return context.get_dummy_value()
 
-    return types.void(volume, out, z, y, x, radius, deep, edge), emit
+    return types.void(volumes, out, number, z, y, x, radius, deep, edge), emit

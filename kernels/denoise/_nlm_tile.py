@@ -34,14 +34,16 @@ _ROUND = np.float32(12582912.0)  # 1.5 * 2**23: adding it leaves the whole part 
 _BIAS = np.int32(127 - 0x4B400000)
 
 
-@intrinsic
-def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+def _fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once: the same on every machine, as written out in the CUDA code."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fma(*args)
 
     return types.float32(types.float32, types.float32, types.float32), code
+
+
+fma: Any = intrinsic(_fma)  # pyright: ignore
 
 
 # ---- sums of a side

@@ -101,11 +101,12 @@ struct Windows {
   }
 };
 
-// Calls visit(u of the image, offset of the pixel in the batch, window) for every pixel.
 struct Window {
   float mean, variance;
   const float* pixel;  // its centre, rows PATCH_COLUMNS apart; only where pixels are kept
 };
+
+// Calls visit(u of the image, offset of the pixel in the batch, window) for every pixel.
 template <bool keep_pixels, typename Visit>
 __device__ void for_each_window(const PIXEL* images, const float* speckle, int n, int h, int w,
                                 Visit visit) {

@@ -28,7 +28,7 @@ TILE_ROWS, TILE_COLUMNS = 32, 512  # a tile and its four planes stay in the seco
 GRID = 65535
 THREADS = 256
 TILES = Quality(
-    sector_efficiency=0.5,
+    sector_efficiency=0.45,
     excuse="a tile of float32 windows in shared memory is 64 pixels wide: of 8-bit pixels two "
     "sectors, and one more on each side for the border, which the cache serves",
 )

@@ -81,7 +81,8 @@ def _pairs(order: int) -> list[tuple[complex, complex]]:
     """The zeros z, 1/z of Q, the one inside the unit circle first."""
     ys = np.roots([comb(order - 1 + k, k) for k in range(order - 1, -1, -1)])
     zeros = [np.roots([1, 4 * y - 2, 1]) for y in ys.astype(complex)]
-    return [tuple(sorted(map(complex, pair), key=abs)) for pair in zeros]
+    ordered = [sorted(map(complex, pair), key=abs) for pair in zeros]
+    return [(small, large) for small, large in ordered]
 
 
 def _filter(order: int, zeros: list[complex]) -> np.ndarray:

@@ -15,8 +15,9 @@ repeats itself; a detail that occurs once is lost where its coefficients are bel
 images  (n, h, w) uint8, uint16, int16 or float32, any intensity unit; out has the same
 borders patches lie in the image; one smaller than a patch repeats its nearest pixel up to there
 cost    for each stage and reference: (2 search / spacing + 1)^2 * 64 differences, squared and
-        added, and 2 (stage 2: 3) transforms of 64 * group numbers. Workspace: 20 bytes a pixel
-        of the images in flight, of which there are one or 2^20 pixels
+        added, and 2 (stage 2: 3) transforms of 64 * group numbers. Workspace on the CPU: 20
+        bytes a pixel of the images in flight (one, or 2^20 pixels of small ones) and, after a
+        stage, 20 of one image a thread; on the GPU 16 bytes a pixel of the batch
 nan     a pixel that is NaN or infinite stays as it is; patches that hold one are left aside, and
         so are, unchanged, pixels that lie in no other
 source  K. Dabov, A. Foi, V. Katkovnik, K. Egiazarian, Image denoising by sparse 3-D
@@ -301,7 +302,6 @@ collaborative = Filter(
         {"search": 4, "spacing": 2, "step": 8, "stages": 1},
         {"sigma": 20.0, "search": 3, "group": 8, "step": 7, "strength": 1.2},
     ),
-    peers=("skimage.restoration:denoise_nl_means",),
     quality=Quality(
         registers=128,
         sector_efficiency=0.25,

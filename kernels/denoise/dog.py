@@ -9,8 +9,8 @@ With high_sigma = 1.6 low_sigma it is close to the Laplacian of a Gaussian, with
 images  (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32; out has the same shape and is
         float32, in the grey levels of the images, because it has two signs
 borders the nearest pixel is repeated
-cost    that of the two Gaussians. CPU: out is read and written once more. GPU: images with
-        high_sigma < 4 are read and written once, else as on the CPU; workspace that of `gaussian`
+cost    that of the two Gaussians. With high_sigma < 4 a pixel is read and written once (on the GPU
+        of images, not of volumes), else twice; workspace that of `gaussian`, of volumes twice
 error   the sum of those of the two Gaussians; edges wider than high_sigma are lost
 nan     as in `gaussian`, by the wider of the two: a NaN or an infinity makes the window NaN or
         infinite, and with high_sigma >= 4 its whole image NaN
@@ -41,9 +41,8 @@ def reference(
 def cpu(
     images: np.ndarray, out: np.ndarray, *, low_sigma: float, high_sigma: float, truncate: float
 ) -> None:
-    """The narrow Gaussian, then the wide one taken from it, tile by tile."""
-    _gaussian_cpu.smooth(images, out, low_sigma, truncate)
-    _gaussian_cpu.smooth(images, out, high_sigma, truncate, subtract=True)
+    """Both Gaussians of a tile at once; with high_sigma >= 4 one after the other."""
+    _gaussian_cpu.difference(images, out, low_sigma, high_sigma, truncate)
 
 
 # ---- GPU

@@ -59,8 +59,7 @@ def _fold(bits: np.ndarray) -> np.ndarray:
     return bits ^ (bits >> 31 & 0x7FFFFFFF)
 
 
-RANKED = 6  # least radius that ranks and histograms take less time for than networks
-RANKED_BYTES = 4  # of uint8
+RANKED = 6  # least radius for which ranks and histograms take less time than a network
 
 
 def cpu(images: np.ndarray, out: np.ndarray, *, radius: int) -> None:
@@ -68,12 +67,12 @@ def cpu(images: np.ndarray, out: np.ndarray, *, radius: int) -> None:
     flat = images.ndim == 3
     volumes, results = (images[:, None], out[:, None]) if flat else (images, out)
     deep = 1 if flat else 2 * radius + 1
-    if flat and radius >= _ranked(images.itemsize):
+    if radius >= RANKED:
         rank_medians(images, out, radius)
     elif _in_registers(radius, deep) and images.shape[-1] >= VECTOR // images.itemsize + radius:
         _band_medians(volumes, results, radius, deep)
     else:
-        block_medians(volumes, results, radius, deep, _rows(radius, deep))
+        block_medians(volumes, results, radius, deep, _rows(radius))
 
 
 def _in_registers(radius: int, deep: int) -> bool:
@@ -81,13 +80,9 @@ def _in_registers(radius: int, deep: int) -> bool:
     return radius <= 2 if deep == 1 else radius == 1
 
 
-def _ranked(itemsize: int) -> int:
-    return RANKED_BYTES if itemsize == 1 else RANKED
-
-
-def _rows(radius: int, deep: int = 1) -> int:
+def _rows(radius: int) -> int:
     """Pixels of a tile on the CPU: more share more work, and need more memory."""
-    return TILE if radius <= 2 or deep > 1 else 4
+    return TILE if radius <= 2 else 4
 
 
 # ---- CPU, the smallest windows: the network compiled, on bands of TILE rows
@@ -104,11 +99,12 @@ def _some_bands(first, stop, volumes, out, radius, deep):
     vector = vector_length(volumes)
     for band in range(first, stop):
         plane, y = band // down, band % down * TILE
-        volume, result, z = volumes[plane // d], out[plane // d], plane % d
-        tile_medians(volume, result, z, y, 0, radius, deep, -1)
+        i, z = plane // d, plane % d
+        tile_medians(volumes, out, i, z, y, 0, radius, deep, -1)
         for x in range(vector, w - vector, vector):
-            tile_medians(volume, result, z, y, min(x, w - vector - len(radius)), radius, deep, 0)
-        tile_medians(volume, result, z, y, w - vector, radius, deep, 1)
+            x = min(x, w - vector - len(radius))
+            tile_medians(volumes, out, i, z, y, x, radius, deep, 0)
+        tile_medians(volumes, out, i, z, y, w - vector, radius, deep, 1)
 
 
 def _band_medians(volumes: np.ndarray, out: np.ndarray, radius: int, deep: int) -> None:
@@ -176,7 +172,7 @@ def _name(wire: Wire) -> str:
 def _cost(itemsize: int, *, radius: int) -> Cost:
     """Each pixel is read and written once; operations are minima and maxima of single pixels."""
     rows = _rows(radius)
-    if radius >= _ranked(itemsize):
+    if radius >= RANKED:
         return Cost(bytes=2 * itemsize, operations=1000)
     operations = sum(map(sum, Network(radius, rows).read())) / rows
     return Cost(bytes=2 * itemsize, operations=operations)

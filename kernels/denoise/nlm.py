@@ -265,8 +265,8 @@ def _gpu_tile(search: Three, patch: Three) -> _GpuTile:
 
 def _cost(itemsize: int, *, search: int, patch: int, **_: Any) -> Cost:
     """Of an image; each pair is weighed once."""
-    (_, y, x), (_, side, _) = radii(3, search, patch)
-    pairs = ((2 * y + 1) * (2 * x + 1) - 1) // 2
+    window, surround = radii(3, search, patch)
+    pairs, side = (math.prod(2 * r + 1 for r in window) - 1) // 2, 2 * max(surround) + 1
     return Cost(bytes=2 * itemsize, operations=pairs * (2 + 2 * 2 * side + 16 + 6))
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled
 from .._cuda import Cuda
-from .._kernel import Cost, Parameter, Quality
+from .._kernel import Cost, Parameter
 from .._pixels import load_tile, store_tile
 from .._threads import run, threads
 from ._speckle_level import DOMAINS, SpeckleFilter, speckle_parameter
@@ -294,9 +294,4 @@ srad = SpeckleFilter(
         {"iterations": 9, "step": 1.0, "speckle": 0.3, "domain": "linear"},
     ),
     tolerance=2e-5,
-    quality=Quality(
-        sector_efficiency=0.5,
-        excuse="the first launch reads tiles 64 pixels wide: of 8-bit pixels two sectors, and one "
-        "more on each side for the border, which the cache serves",
-    ),
 )

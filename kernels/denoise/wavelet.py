@@ -51,7 +51,7 @@ def reference(images, *, wavelet, levels, threshold, mode, sigma, cycle_spin):
     """The definition in NumPy, float64."""
     out = np.empty(images.shape, images.dtype)
     plan = Plan.of(images.shape[1:], wavelet, levels)
-    for image, result, s in zip(images, out, sigma.astype(np.float64), strict=True):
+    for i, (image, s) in enumerate(zip(images, sigma.tolist(), strict=True)):
         known = np.isfinite(image)
         filled = np.where(known, image, 0).astype(np.float64)
         factor = visu(threshold, image.size)
@@ -63,7 +63,7 @@ def reference(images, *, wavelet, levels, threshold, mode, sigma, cycle_spin):
         if images.dtype.kind in "iu":
             info = np.iinfo(images.dtype)
             value = np.clip(np.rint(value), info.min, info.max)
-        result[...] = np.where(known, value, image)
+        out[i] = np.where(known, value, image)
     return out
 
 
@@ -250,7 +250,8 @@ class Batch:
             kept.append((bands, limits))
             planes, stride = bands, bands.size // self.n
         for level in range(self.plan.levels - 1, -1, -1):
-            self.back(*kept.pop(), kept[-1][0] if kept else None, level)
+            bands, limits = kept.pop()
+            self.back(bands, limits, kept[-1][0] if kept else None, level)
 
     def sizes(self, level: int) -> tuple[int, int, int]:
         """(d, h, w) of the image at a level."""
