@@ -116,7 +116,7 @@ def test_the_catalogue_and_the_features_are_json(medkern):
     rows = medkern("kernels", "--json").json
     assert {row["name"] for row in rows} >= {"median", "clahe", "glcm"}
     radius = next(row for row in rows if row["name"] == "median")["parameters"]["radius"]
-    assert radius == {"default": 1, "range": "1 to 15", "unit": "pixels"} | {
+    assert radius == {"default": 1, "range": "1 to 50", "unit": "pixels"} | {
         "meaning": radius["meaning"]
     }
     features = medkern("features", "--list", "--json").json
@@ -199,7 +199,7 @@ def test_an_unreadable_file_is_exit_code_3(medkern, room: Path, tmp_path: Path):
     ("old", "new", "words"),
     [
         ('kernel = "median"', 'kernel = "median"\nraduis = 2', ("line 8", "'radius'")),
-        ('kernel = "median"', 'kernel = "median"\nradius = 99', ("line 8", "1 to 15")),
+        ('kernel = "median"', 'kernel = "median"\nradius = 99', ("line 8", "1 to 50")),
         ('kernel = "median"', 'kernel = "medina"', ("line 7", "'median'")),
         ("batch = 16", "batch = 16\nbits = 9", ("bits", "8, 12, 16")),
         ("[ingest]", "[ingets]", ("line 3", "ingest")),

@@ -1,4 +1,4 @@
-"""The median: against OpenCV and SciPy, its order of floats, and every one of its networks."""
+"""The median: against OpenCV, SciPy and ITK, its order of floats, its networks and its ranks."""
 
 from typing import Any
 
@@ -13,7 +13,6 @@ from medkern.kernels._cuda import running
 from medkern.kernels.denoise._median_network import program
 from medkern.kernels.denoise.median import median
 
-RADII = range(1, 16)
 INTEGERS = ("uint8", "uint16", "int16")
 SPECIAL = [np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e-45, -1e-45, 3.4e38]
 
@@ -51,11 +50,22 @@ def test_equals_opencv(dtype, radius):
     np.testing.assert_array_equal(median(images, radius=radius), want)
 
 
-@pytest.mark.parametrize("radius", RADII)
-def test_equals_scipy_at_every_radius(radius):
+@pytest.mark.parametrize("radius", [1, 2, 3, 4, 5, 6, 7, 15, 16, 33, 50])
+def test_equals_scipy_whatever_the_radius(radius):
     images = random_images((1, 50, 61), "uint16", radius)
     want = scipy.ndimage.median_filter(images[0], 2 * radius + 1, mode="nearest")
     np.testing.assert_array_equal(median(images, radius=radius)[0], want)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("radius", [1, 2, 3])
+def test_equals_itk_in_volumes(dtype, radius):
+    itk = pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+    volumes = random_images((2, 6, 17, 40), dtype, radius)
+    want = [
+        itk.GetArrayFromImage(itk.Median(itk.GetImageFromArray(v), (radius,) * 3)) for v in volumes
+    ]
+    np.testing.assert_array_equal(median(volumes, radius=radius), want)
 
 
 # ---- properties
@@ -68,9 +78,9 @@ def batches(draw: st.DrawFn) -> tuple[np.ndarray, int]:
     if dtype == "float32":
         pixels = st.sampled_from(SPECIAL) | st.floats(width=32)
         return draw(arrays.arrays(np.float32, shape, elements=pixels)), draw(
-            st.sampled_from([1, 3])
+            st.sampled_from([1, 3, 6])
         )
-    return draw(arrays.arrays(dtype, shape)), draw(st.sampled_from([1, 2, 4]))
+    return draw(arrays.arrays(dtype, shape)), draw(st.sampled_from([1, 2, 4, 7]))
 
 
 @given(batches())
@@ -91,7 +101,7 @@ def test_commutes_with_every_increasing_map_of_grey_levels(seed, radius):
     )
 
 
-@pytest.mark.parametrize("radius", [1, 2, 5, 15])
+@pytest.mark.parametrize("radius", [1, 2, 5, 15, 40])
 def test_impulses_rarer_than_half_a_window_vanish(radius):
     images = np.full((3, 70, 90), 1000, np.uint16)
     images[:, :: radius + 1, :: 2 * radius + 1] = 65535
@@ -112,6 +122,24 @@ def test_images_wider_and_narrower_than_a_line_of_memory(width, radius):
     np.testing.assert_array_equal(
         median(images, radius=radius), median.reference(images, radius=radius)
     )
+
+
+@pytest.mark.parametrize("dtype", median.dtypes)
+@pytest.mark.parametrize("radius", [1, 2])
+def test_rows_about_as_long_as_a_vector(dtype, radius):
+    lanes = 32 // np.dtype(dtype).itemsize
+    for width in range(lanes - 1, lanes + 6):
+        images = random_images((2, 5, width), dtype)
+        np.testing.assert_array_equal(
+            median(images, radius=radius), median.reference(images, radius=radius), str(width)
+        )
+
+
+def test_a_volume_is_not_a_batch_of_images():
+    volumes = random_images((1, 5, 12, 20), "uint8")
+    want = scipy.ndimage.median_filter(volumes[0], 3, mode="nearest")
+    np.testing.assert_array_equal(median(volumes)[0], want)
+    assert (median(volumes)[0] != median(volumes[0])).any()
 
 
 def test_a_batch_is_filtered_image_by_image():
@@ -139,7 +167,7 @@ def test_minus_zero_sorts_below_zero():
     assert not np.signbit(median(images)[0, 1, 1])
 
 
-@pytest.mark.parametrize("radius", [1, 3])
+@pytest.mark.parametrize("radius", [1, 3, 6])
 def test_gpu_code_orders_floats_in_the_same_way(radius):
     images = np.random.default_rng(3).choice(np.array(SPECIAL, np.float32), (1, 18, 20))
     got, _ = on_gpu_code(images, radius)
@@ -150,16 +178,18 @@ def test_gpu_code_orders_floats_in_the_same_way(radius):
 
 
 @pytest.mark.parametrize(
-    ("radius", "rows"), [(r, rows) for r in RADII for rows in (1, 2, 4, 8) if rows <= r + 1]
+    ("radius", "rows", "deep"),
+    [(r, rows, 1) for r in range(1, 6) for rows in (1, 2, 4, 8) if rows <= r + 1]
+    + [(r, rows, 2 * r + 1) for r in (1, 2, 3) for rows in (1, 2, 4) if rows <= r + 1],
 )
-def test_every_network_finds_the_median(radius, rows):
+def test_every_network_finds_the_median(radius, rows, deep):
     """The program, run by NumPy over 0 and 1: by the 0-1 principle right for all values."""
-    steps, outputs, slots = program(radius, rows)
+    steps, outputs, slots = program(radius, rows, deep)
     height, lanes = 2 * radius + rows, 64
     share = np.random.default_rng(radius).random(lanes)  # of ones, different along the row
-    pixels = np.random.default_rng(rows).random((height, lanes)) < share
+    pixels = np.random.default_rng(rows).random((height, deep, lanes)) < share
     memory = np.zeros(slots * lanes + height, bool)
-    memory[: height * lanes] = pixels.ravel()
+    memory[: pixels.size] = pixels.ravel()
     for a, a_shift, b, b_shift, low, high in steps:
         one = memory[a * lanes + a_shift :][:lanes].copy()
         two = memory[b * lanes + b_shift :][:lanes].copy()
@@ -167,23 +197,60 @@ def test_every_network_finds_the_median(radius, rows):
             memory[low * lanes :][:lanes] = one & two
         if high >= 0:
             memory[high * lanes :][:lanes] = one | two
-    windows = np.lib.stride_tricks.sliding_window_view(pixels, (2 * radius + 1,) * 2)
-    want = windows.sum(axis=(2, 3)) > (2 * radius + 1) ** 2 // 2
+    side = 2 * radius + 1
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (side, deep, side))[:, 0]
+    want = windows.sum(axis=(2, 3, 4)) > side * side * deep // 2
     got = [memory[slot * lanes :][: want.shape[1]] for slot in outputs]
     np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize(("radius", "limit"), [(1, 12), (2, 45), (5, 240), (10, 800), (15, 1600)])
+@pytest.mark.parametrize(("radius", "limit"), [(1, 12), (2, 45), (3, 90), (5, 240)])
 def test_sharing_keeps_the_networks_small(radius, limit):
     """Exchanges a pixel; the best known network for one 5 x 5 window by itself has 99."""
     assert median.cost(2, radius=radius).operations / 2 <= limit
+
+
+# ---- ranks
+
+
+@pytest.mark.parametrize("dtype", median.dtypes)
+@pytest.mark.parametrize(("shape", "radius"), [((2, 300, 270), 6), ((1, 170, 330), 50)])
+def test_tiles_of_a_large_image_fit_together(dtype, shape, radius):
+    images = random_images(shape, dtype, radius)
+    got = median(images, radius=radius)
+    for y in (0, 100, shape[1] - 40):
+        for x in (0, 120, 250):
+            rows = slice(max(y - radius, 0), y + 40 + radius)
+            columns = slice(max(x - radius, 0), x + 30 + radius)
+            part = scipy.ndimage.median_filter(
+                images[0, rows, columns], 2 * radius + 1, mode="nearest"
+            )
+            down, right = y - rows.start, x - columns.start
+            np.testing.assert_array_equal(
+                got[0, y : y + 40, x : x + 30], part[down : down + 40, right : right + 30]
+            )
+
+
+@pytest.mark.parametrize("levels", [1, 2, 1024, 1025, 4096, 65536])
+def test_any_range_of_grey_levels(levels):
+    images = np.random.default_rng(levels).integers(0, levels, (1, 60, 71)).astype(np.uint16)
+    images += np.uint16(65536 - levels)
+    want = scipy.ndimage.median_filter(images[0], 15, mode="nearest")
+    np.testing.assert_array_equal(median(images, radius=7)[0], want)
+
+
+@pytest.mark.parametrize("radius", [6, 20])
+def test_ranks_keep_the_order_of_floats(radius):
+    images = np.random.default_rng(radius).choice(np.array(SPECIAL, np.float32), (2, 40, 50))
+    want = median.reference(images, radius=radius)
+    np.testing.assert_array_equal(bits(median(images, radius=radius)), bits(want))
 
 
 # ---- GPU code
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize("radius", [1, 2, 15])
+@pytest.mark.parametrize("radius", [1, 2, 5, 6, 50])
 def test_gpu_code_needs_no_local_memory_and_few_registers(dtype, radius):
     launches = []
     images = np.zeros((1, 1, 1), dtype)
@@ -204,9 +271,22 @@ def test_gpu_code_moves_few_bytes_in_vain(dtype):
     assert stats.bank_conflict_factor == 1
 
 
+@pytest.mark.parametrize(
+    ("shape", "radius", "levels"),
+    [((2, 70, 80), 6, 65536), ((1, 20, 70), 30, 300), ((1, 9, 9), 7, 1)],
+)
+def test_gpu_code_bisects_tiles_as_a_whole(shape, radius, levels):
+    images = np.random.default_rng(radius).integers(0, levels, shape).astype(np.uint16)
+    got, _ = on_gpu_code(images, radius)
+    np.testing.assert_array_equal(got, median(images, radius=radius))
+
+
 def test_the_radius_is_bounded():
     images = np.zeros((1, 4, 4), np.uint8)
-    with pytest.raises(ValueError, match="radius must be 1 to 15"):
-        median(images, radius=16)
+    assert (median(images, radius=50) == 0).all()
+    with pytest.raises(ValueError, match="radius must be 1 to 50"):
+        median(images, radius=51)
+    with pytest.raises(ValueError, match="radius must be 1 to 3 for volumes"):
+        median(images[None], radius=4)
     with pytest.raises(TypeError, match="knows: radius"):
         median(images, size=3)

@@ -38,7 +38,7 @@ def _difference(ours: np.ndarray, theirs: np.ndarray, **_: Any) -> str:
 
 PEERS = (
     Peer(
-        name="cv2:boxFilter, 4 window means",
+        name="cv2:boxFilter",
         package="cv2",
         distribution="opencv-python-headless",
         modes={"threads inside": one_by_one(_cv2), "image pool": image_pool(_cv2)},

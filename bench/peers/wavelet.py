@@ -18,7 +18,7 @@ def _pywt(image: np.ndarray, out: np.ndarray, **chosen: Any) -> None:
     setting = Setting.of(image[None], **chosen)
     levels, name = setting.levels, chosen["wavelet"]
     sigma, factor, mode = np.float32(chosen["sigma"]), setting.factor, chosen["mode"]
-    coefficients: list[Any] = pywt.wavedecn(
+    coefficients: Any = pywt.wavedecn(
         image.astype(np.float32, copy=False), name, "symmetric", levels
     )
     for bands in coefficients[1:]:

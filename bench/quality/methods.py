@@ -22,8 +22,8 @@ class Method:
     """A kernel with parameters, and who else does the same.
 
     `noises` are the kinds of truth it is made for; `level` is the parameter that "auto" sets.
-    `theirs(image, level, **parameters)` denoises one float32 image (h, w). A stabilised method
-    works between Anscombe's transform and its inverse, where the noise has a level of 1.
+    `theirs(image, level, **parameters)` denoises one float32 image (h, w). `stabilised`: works
+    between that transform and its inverse, where the noise has a level of 1.
     """
 
     kernel: str
@@ -32,12 +32,12 @@ class Method:
     level: str = "sigma"
     peer: str = ""
     theirs: PeerRun | None = None
-    stabilised: bool = False
+    stabilised: str = ""
 
     @property
     def name(self) -> str:
         settings = " ".join(f"{k}={v}" for k, v in self.parameters.items())
-        return f"{'anscombe ' * self.stabilised}{self.kernel} {settings}".strip()
+        return f"{self.stabilised} {self.kernel} {settings}".strip()
 
     def levels(self, images: np.ndarray) -> np.ndarray | None:
         """What "auto" stands for on these images, one number each; None: nothing is estimated."""
@@ -51,11 +51,14 @@ class Method:
     def ours(self, images: np.ndarray, level: Any = "auto") -> np.ndarray:
         kernel: Any = mk.catalogue()[self.kernel]
         if self.stabilised:
-            gain, noise = mk.noise(images, model="poisson")[0].T.copy()
-            counts = {"gain": gain, "sigma": noise}
-            roots = mk.anscombe(images, **counts)
+            table: dict[str, Any] = mk.catalogue()
+            model = "poisson" if self.stabilised == "anscombe" else "rician"
+            values, names = mk.noise(images, model=model)
+            known = {n.split(".")[-1]: v for n, v in zip(names, values.T.copy(), strict=True)}
+            there = table[self.stabilised](images, **known)
             sigma = self.levels(images) if isinstance(level, str) else level
-            return mk.anscombe_inverse(kernel(roots, **self.parameters, sigma=sigma), **counts)
+            done = kernel(there, **self.parameters, sigma=sigma)
+            return table[f"{self.stabilised}_inverse"](done, **known)
         given = {self.level: level} if self.level else {}
         return kernel(images, **self.parameters, **given)
 
@@ -132,6 +135,7 @@ def _skimage_tv(image: np.ndarray, level: float, *, strength: float, **_: Any) -
 def _skimage_wavelet(
     image: np.ndarray, level: float, *, wavelet: str, levels: int, **_: Any
 ) -> np.ndarray:
+    import pywt
     from skimage.restoration import denoise_wavelet
 
     return denoise_wavelet(
@@ -140,7 +144,7 @@ def _skimage_wavelet(
         wavelet=wavelet,
         mode="soft",
         method="BayesShrink",
-        wavelet_levels=levels or None,
+        wavelet_levels=levels or pywt.dwtn_max_level(image.shape, wavelet),
         rescale_sigma=False,
     )
 
@@ -171,8 +175,9 @@ METHODS = (
     ),
     Method("collaborative"),
     Method("collaborative", {"spacing": 2}, noises=("ct",)),
+    Method("collaborative", {}, noises=("rician",), stabilised="rician"),
     *(
-        Method(kernel, {}, noises=("poisson",), stabilised=True)
+        Method(kernel, {}, noises=("poisson",), stabilised="anscombe")
         for kernel in ("wavelet", "tv", "nlm", "collaborative")
     ),
     Method("lee", {}, noises=("speckle",), level="speckle", peer="SciPy", theirs=_scipy_lee),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _threads
-from .._cpu import compiled
+from .._cpu import compiled, frozen_view
 from .._pixels import store_tile
 from ._gaussian_plan import EDGE, TAPS, WHOLE, WIDE, Pyramid, reach, weights
 from ._gaussian_vector import BLOCK, symmetric_sums, weighted_sums
@@ -23,7 +23,7 @@ def smooth(images: np.ndarray, out: np.ndarray, sigma: float, truncate: float) -
     if sigma < WIDE:
         _sum(images, out, [weights(sigma, reach(sigma, truncate))])
     else:
-        _sum_wide(images, out, sigma, subtract=False)
+        _sum_wide(images, out, sigma)
 
 
 def difference(
@@ -34,7 +34,9 @@ def difference(
         _sum(images, out, [weights(sigma, reach(sigma, truncate)) for sigma in (low, high)])
     else:
         smooth(images, out, low, truncate)
-        _sum_wide(images, out, high, subtract=True)
+        wide = np.empty_like(out)
+        smooth(images, wide, high, truncate)
+        np.subtract(out, wide, out=out)
 
 
 class Tiles(NamedTuple):
@@ -169,29 +171,32 @@ def _sum_images(first, stop, images, out, taps, radii, tiles):
 
 @compiled
 def _sum_volumes(first, stop, images, out, taps, radii, tiles):
-    """A tile at a time, through the slices; the slabs hold it in as many as one step needs."""
+    """A tile at a time through the slices; as many as a step along z needs are kept in slabs."""
     d, border = images.shape[1], radii.max()
     depth, size = min(d, SLICES), tiles.rows * tiles.columns
+    deep = depth + 2 * border
     tile, middle = _workspace(tiles.rows, tiles.columns, border)
-    slabs = np.empty((len(radii), depth + 2 * border, size + 16), np.float32)
+    slabs = np.empty((len(radii) * deep, size + 16), np.float32)
     results = np.empty((len(radii) * depth, size), np.float32)
     for item in range(first, stop):
         volume, y, x = _corner(item, tiles)
         for z in range(0, d, depth):
             known = 2 * border if z else 0
-            for k in range(known):
-                slabs[:, k] = slabs[:, k + depth]
-            for k in range(known, depth + 2 * border):
-                slice_ = images[volume, min(max(z - border + k, 0), d - 1)]
-                load_tile(tile, slice_, y - border, x - border)
+            for g in range(len(radii)):
+                slab = slabs[g * deep : (g + 1) * deep]
+                for k in range(known):
+                    _copy(slab[k], slab[k + depth])
+            for k in range(known, deep):
+                level = min(max(z - border + k, 0), d - 1)
+                load_tile(tile, images[volume, level], y - border, x - border)
                 for g in range(len(radii)):
-                    strip = slabs[g, k, :size].reshape((tiles.rows, tiles.columns))
+                    strip = slabs[g * deep + k, :size].reshape((tiles.rows, tiles.columns))
                     weights = taps[g, : radii[g] + 1]
                     _sum_strip(tile, np.intp(0), border, middle, strip, weights)
             for g in range(len(radii)):
-                before, after = _shifts(radii[g], slabs.shape[2])
-                result, here = results[g * depth : (g + 1) * depth], border * slabs.shape[2]
-                _sum_rows(result, slabs[g], here, before, after, taps[g, : radii[g] + 1])
+                weights, here = taps[g, : radii[g] + 1], (g * deep + border) * (size + 16)
+                before, after = _shifts(radii[g], size + 16)
+                _sum_rows(results[g * depth : (g + 1) * depth], slabs, here, before, after, weights)
             if len(radii) > 1:
                 _take(results[:depth], results[depth:])
             for k in range(min(depth, d - z)):
@@ -199,17 +204,22 @@ def _sum_volumes(first, stop, images, out, taps, radii, tiles):
                 store_tile(out[volume, z + k], y, x, result)
 
 
+@compiled
+def _copy(to, of):
+    for i in range(len(to)):
+        to[i] = of[i]
+
+
 # ---- wide: three narrow ones
 
 
-def _sum_wide(images: np.ndarray, out: np.ndarray, sigma: float, subtract: bool) -> None:
-    """out = the smoothed images, or out - the smoothed images."""
+def _sum_wide(images: np.ndarray, out: np.ndarray, sigma: float) -> None:
     step = Pyramid.of(sigma)
     finite = np.ones(len(images), np.uint8)
     coarse = _shrink(images, step, finite)
     inner = np.empty_like(coarse)
-    smooth(coarse, inner, step.inner, WHOLE)
-    _grow(inner, out, step, finite, subtract)
+    smooth(frozen_view(coarse), inner, step.inner, WHOLE)
+    _grow(frozen_view(inner), out, step, finite)
 
 
 # ---- first step: blur and keep every f-th pixel
@@ -278,12 +288,14 @@ def _sort(line, ordered, f):
 
 
 @compiled
-def _all_finite(values):
-    """Whether no value is NaN or infinite: the largest of their bits without the sign."""
-    most = np.int32(0)
-    for bits in values.ravel().view(np.int32):
-        most = max(most, bits & np.int32(0x7FFFFFFF))
-    return most < np.int32(0x7F800000)
+def _all_finite(tile):
+    """Whether no value is NaN or infinite: of those the difference from themselves is not zero."""
+    lost = False
+    for j in range(len(tile)):
+        line = tile[j]
+        for i in range(len(line)):
+            lost |= line[i] - line[i] != np.float32(0)
+    return not lost
 
 
 @compiled
@@ -306,10 +318,8 @@ def _shrink_depth(first, stop, volumes, coarse, d, f, taps):
 # ---- last step: put the pixels back and blur
 
 
-def _grow(
-    coarse: np.ndarray, out: np.ndarray, step: Pyramid, finite: np.ndarray, subtract: bool
-) -> None:
-    """out = the result, or out - the result, from the coarse images."""
+def _grow(coarse: np.ndarray, out: np.ndarray, step: Pyramid, finite: np.ndarray) -> None:
+    """The images from the coarse ones; NaN where those were not finite."""
     *_, h, w = out.shape
     f, taps = step.factor, step.grow_weights
     if out.ndim == 4:
@@ -317,11 +327,11 @@ def _grow(
         slices = np.empty((n * d, *coarse.shape[2:]), np.float32)
         flat = slices.reshape(n * d, -1)
         _threads.run(_grow_depth, n * d, coarse.reshape(n * deep, -1), flat, d, f, taps)
-        coarse = slices
+        coarse = frozen_view(slices)
     slices = out.reshape(-1, h, w)
     tiles = Tiles.of(h, w, ROWS, WIDE_COLUMNS, f)
     items = len(slices) * tiles.number
-    _threads.run(_grow_images, items, coarse, slices, f, taps, tiles, finite, subtract)
+    _threads.run(_grow_images, items, coarse, slices, f, taps, tiles, finite)
 
 
 @compiled
@@ -347,7 +357,7 @@ def _grow_depth(first, stop, coarse, volumes, d, f, taps):
 
 
 @compiled
-def _grow_images(first, stop, coarse, out, f, taps, tiles, finite, subtract):
+def _grow_images(first, stop, coarse, out, f, taps, tiles, finite):
     """Along x on the coarse rows, then along y."""
     slices, part = len(out) // len(finite), max(tiles.columns // f, BLOCK)
     rows, columns = tiles.rows // f, tiles.columns
@@ -369,17 +379,4 @@ def _grow_images(first, stop, coarse, out, f, taps, tiles, finite, subtract):
             _weigh_rows(every, p * columns, columns, wide, np.intp(0), wide.shape[1], taps[p])
         if not finite[image // slices]:
             result[:] = np.nan
-        if subtract:
-            _subtract_tile(out[image], y, x, result)
-        else:
-            store_tile(out[image], y, x, result)
-
-
-@compiled
-def _subtract_tile(image, y, x, tile):
-    """image[y + j, x + i] -= tile[j, i], as far as the image goes."""
-    rows, columns = min(len(tile), image.shape[0] - y), min(tile.shape[1], image.shape[1] - x)
-    for j in range(rows):
-        row, line = image[y + j][x : x + columns], tile[j]
-        for i in range(columns):
-            row[i] = row[i] - line[i]
+        store_tile(out[image], y, x, result)

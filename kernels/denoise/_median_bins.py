@@ -24,8 +24,8 @@ _SLOW_DEPOSIT = ("znver1", "znver2")  # machines that have it, in microcode
 class _Emit:
     """The arguments of an instruction, as vectors."""
 
-    def __init__(self, context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any):
-        self.builder, self.arguments = builder, arguments
+    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any):
+        self.builder = builder
         self.data = [
             context.make_array(kind)(context, builder, value).data
             if isinstance(kind, types.Array)
@@ -33,27 +33,27 @@ class _Emit:
             for kind, value in zip(signature.args, arguments, strict=True)
         ]
 
-    def place(self, array: int, index: ir.Value, lanes: int) -> Any:
+    def place(self, array: int, index: Any, lanes: int) -> Any:
         at = self.builder.gep(self.data[array], [index])
         kind = ir.VectorType(at.type.pointee, lanes)
         return self.builder.bitcast(at, kind.as_pointer())
 
-    def load(self, array: int, index: ir.Value, lanes: int) -> Any:
+    def load(self, array: int, index: Any, lanes: int) -> Any:
         return self.builder.load(self.place(array, index, lanes), align=1)
 
-    def store(self, vector: ir.Value, array: int, index: ir.Value) -> None:
+    def store(self, vector: Any, array: int, index: Any) -> None:
         self.builder.store(vector, self.place(array, index, vector.type.count), align=1)
 
-    def item(self, array: int, index: ir.Value) -> Any:
+    def item(self, array: int, index: Any) -> Any:
         return self.builder.gep(self.data[array], [index])
 
-    def all(self, value: ir.Value, lanes: int) -> ir.Value:
+    def all(self, value: Any, lanes: int) -> Any:
         kind = ir.VectorType(value.type, lanes)
         one = self.builder.insert_element(kind([0] * lanes), value, _INT(0))
         same = ir.VectorType(_INT, lanes)([0] * lanes)
         return self.builder.shuffle_vector(one, one, same)
 
-    def ones(self, mask: ir.Value) -> ir.Value:
+    def ones(self, mask: Any) -> Any:
         """How many lanes of a comparison hold."""
         bits = self.builder.bitcast(mask, ir.IntType(mask.type.count))
         count = self.builder.module.declare_intrinsic("llvm.ctpop", [bits.type])
@@ -77,39 +77,39 @@ def move(_, columns, at, steps, plus, minus):
 class _Window:
     """A window's histogram in registers: the sum of `side` columns."""
 
-    def __init__(self, emit: _Emit, pitch: ir.Value, at: ir.Value, side: ir.Value):
+    def __init__(self, emit: _Emit, pitch: Any, at: Any, side: Any):
         self.e, self.builder = emit, emit.builder
         self.pitch, self.at, self.side = pitch, at, side
         self.offsets = [_WORD(lane) for lane in range(0, BINS, HALF)]
         zero = ir.VectorType(_SHORT, HALF)([0] * HALF)
         self.halves = [cgutils.alloca_once_value(self.builder, zero) for _ in self.offsets]
 
-    def columns(self, x: ir.Value) -> list[ir.Value]:
+    def columns(self, x: Any) -> list[Any]:
         b = self.builder
         start = b.add(b.mul(x, self.pitch), self.at)
         parts = [self.e.load(0, b.add(start, offset), HALF) for offset in self.offsets]
         return [b.zext(part, ir.VectorType(_SHORT, HALF)) for part in parts]
 
-    def add(self, x: ir.Value) -> None:
+    def add(self, x: Any) -> None:
         for half, column in zip(self.halves, self.columns(x), strict=True):
             self.builder.store(self.builder.add(self.builder.load(half), column), half)
 
-    def step_to(self, x: ir.Value) -> None:
+    def step_to(self, x: Any) -> None:
         """From the window at x - 1 to that at x."""
         b = self.builder
         self.add(b.sub(b.add(x, self.side), _WORD(1)))
         for half, column in zip(self.halves, self.columns(b.sub(x, _WORD(1))), strict=True):
             b.store(b.sub(b.load(half), column), half)
 
-    def restore(self, array: int, index: ir.Value) -> None:
+    def restore(self, array: int, index: Any) -> None:
         for half, offset in zip(self.halves, self.offsets, strict=True):
             self.builder.store(self.e.load(array, self.builder.add(index, offset), HALF), half)
 
-    def save(self, array: int, index: ir.Value) -> None:
+    def save(self, array: int, index: Any) -> None:
         for half, offset in zip(self.halves, self.offsets, strict=True):
             self.e.store(self.builder.load(half), array, self.builder.add(index, offset))
 
-    def up_to(self, rank: ir.Value) -> ir.Value:
+    def up_to(self, rank: Any) -> Any:
         """How many bins lie wholly below the pixel of this rank."""
         limit = self.e.all(rank, HALF)
         masks = [

@@ -59,29 +59,28 @@ class Layout(NamedTuple):
 
 
 @inner
-def _load(volume, z, y, x, memory, at, layout):
-    """The pixels under the block at (z, y, x), borders clamped, into the lanes from `at`."""
-    d, h, w = volume.shape
+def _load(pixels, i, z, y, x, d, h, w, memory, at, layout):
+    """The pixels under the block at (z, y, x) of volume i, borders clamped, to the lanes from `at`.
+
+    Here and below, images are flat arrays: a view of a row costs more than the row.
+    """
     width = layout.columns + 2 * layout.radius
     left = max(layout.radius - x, 0)
     right = min(layout.radius - x + w, width)
-    start = at
     for j in range(y - layout.radius, y + layout.radius + layout.rows):
         for k in range(z - layout.deep // 2, z + layout.deep // 2 + 1):
-            row = volume[min(max(k, 0), d - 1), min(max(j, 0), h - 1)]
-            fill(memory, start, row, 0)
-            copy(memory, start + left, row, x - layout.radius + left, right - left)
-            fill(memory, start + right, row, w - 1)
-            start += layout.lanes
+            row = ((i * d + min(max(k, 0), d - 1)) * h + min(max(j, 0), h - 1)) * w
+            fill(memory, at, pixels, row)
+            copy(memory, at + left, pixels, row + x - layout.radius + left, right - left)
+            fill(memory, at + right, pixels, row + w - 1)
+            at += layout.lanes
 
 
 @inner
-def _store(image, y, x, memory, at, layout, outputs):
-    """The medians of the block at (y, x), as far as the image goes."""
-    h, w = image.shape
-    for j in range(min(layout.rows, h - y)):
-        place = outputs[j] * layout.lanes + at
-        copy(image[y + j], x, memory, place, min(layout.columns, w - x))
+def _store(medians, start, rows, columns, w, memory, at, layout, outputs):
+    """The medians of a block, as far as the image goes, to rows of w pixels from `start`."""
+    for j in range(rows):
+        copy(medians, start + j * w, memory, outputs[j] * layout.lanes + at, columns)
 
 
 @inner
@@ -104,22 +103,21 @@ def _run(memory, lanes, steps):
 
 
 @compiled
-def _some_blocks(first, stop, volumes, out, layout, steps, outputs):
+def _some_blocks(first, stop, pixels, medians, shape, layout, steps, outputs):
     """Runs first .. stop - 1 of blocks, counted along rows, bands, slices and volumes."""
-    n, d, h, w = volumes.shape
+    n, d, h, w = shape
     across, down = -(-w // layout.columns), -(-h // layout.rows)
     blocks = n * d * down * across
     width = layout.columns + 2 * layout.radius
     inputs = (2 * layout.radius + layout.rows) * layout.deep
-    vector = vector_length(volumes)
-    memory = np.empty(layout.slots * layout.lanes + width + vector, volumes.dtype)
+    vector = vector_length(medians)
+    memory = np.empty(layout.slots * layout.lanes + width + vector, medians.dtype)
     for block in range(first * layout.together, stop * layout.together, layout.together):
         count = min(layout.together, blocks - block)
         for b in range(count):
-            band, x = divmod(block + b, across)
-            plane, y = divmod(band, down)
-            i, z = divmod(plane, d)
-            _load(volumes[i], z, y * layout.rows, x * layout.columns, memory, b * width, layout)
+            band, x = (block + b) // across, (block + b) % across * layout.columns
+            plane, y = band // down, band % down * layout.rows
+            _load(pixels, plane // d, plane % d, y, x, d, h, w, memory, b * width, layout)
         for i in range(0, inputs * layout.lanes, vector):
             to_keys(memory, i)
         _run(memory, layout.lanes, steps)
@@ -127,17 +125,19 @@ def _some_blocks(first, stop, volumes, out, layout, steps, outputs):
             for i in range(0, layout.lanes, vector):
                 to_pixels(memory, slot * layout.lanes + i)
         for b in range(count):
-            band, x = divmod(block + b, across)
-            plane, y = divmod(band, down)
-            image = out[plane // d, plane % d]
-            _store(image, y * layout.rows, x * layout.columns, memory, b * width, layout, outputs)
+            band, x = (block + b) // across, (block + b) % across * layout.columns
+            plane, y = band // down, band % down * layout.rows
+            start = (plane * h + y) * w + x
+            size = min(layout.rows, h - y), min(layout.columns, w - x)
+            _store(medians, start, size[0], size[1], w, memory, b * width, layout, outputs)
 
 
-def block_medians(volumes: np.ndarray, out: np.ndarray, radius: int, deep: int, rows: int) -> None:
+def block_medians(images: np.ndarray, out: np.ndarray, radius: int, deep: int, rows: int) -> None:
     """Medians in windows of `deep` slices of (n, d, h, w), by all threads, tiles of `rows`."""
     steps, outputs, slots = program(radius, rows, deep)
-    n, d, h, w = volumes.shape
-    layout = Layout.of(volumes.shape, volumes.itemsize, radius, deep, rows, slots)
+    n, d, h, w = images.shape
+    layout = Layout.of(images.shape, images.itemsize, radius, deep, rows, slots)
     blocks = n * d * -(-h // rows) * -(-w // layout.columns)
     runs = -(-blocks // layout.together)
-    _threads.run(_some_blocks, runs, volumes, out, layout, steps, outputs)
+    flat = images.reshape(-1), out.reshape(-1)
+    _threads.run(_some_blocks, runs, *flat, images.shape, layout, steps, outputs)

@@ -193,10 +193,10 @@ def some_tiles(first, stop, images, out, radius, rows, columns):
     side = 2 * radius + 1
     pixels, line = np.empty(AREA + BORDER, images.dtype), np.empty(SIDE, images.dtype)
     keys, medians = _integers(pixels), _integers(line)
-    shorts, bytes_ = np.empty((4, AREA), np.uint16), np.empty((3, SIDE * PITCH), np.uint8)
+    shorts, bytes_ = np.empty((4, AREA), np.uint16), np.empty((2, SIDE * BINS), np.uint8)
     counts, since = np.empty(1 << DIGIT, np.uint32), np.empty(BINS, np.intp)
     windows, lines = shorts[3], shorts[3, PITCH : PITCH + 5 * SIDE].reshape(5, SIDE)
-    steps, segments, rests = bytes_[0], bytes_[1], bytes_[2]
+    steps, segments, rests = bytes_[0], bytes_[1], np.empty(SIDE * PITCH, np.uint8)
     steps[: PITCH + BINS] = 0
     for k in range(BINS):
         steps[k * BINS + k : k * BINS + BINS] = 1

@@ -220,7 +220,7 @@ def tile_medians(_, volumes, out, number, z, y, x, radius, deep, edge):
         last = builder.sub(h, h.type(1))
         known: dict[Wire, ir.Value] = {}
 
-        def moved(index: ir.Value, steps: int, size: ir.Value) -> Any:
+        def moved(index: Any, steps: int, size: Any) -> Any:
             """index + steps, inside 0 .. size - 1"""
             if not steps:
                 return index
@@ -229,19 +229,19 @@ def tile_medians(_, volumes, out, number, z, y, x, radius, deep, edge):
             index = builder.select(past, size.type(0), index)
             return builder.select(builder.icmp_signed(">", index, end), end, index)
 
-        def at(plane: ir.Value, row: ir.Value, shift: int, step: int = 1) -> ir.Value:
+        def at(plane: Any, row: Any, shift: int, step: int = 1) -> Any:
             column = builder.add(builder.mul(x, x.type(step)), x.type(shift))
             row = builder.add(builder.mul(builder.add(slices_above, plane), h), row)
             return builder.add(builder.mul(row, w), column)
 
-        def load(value: int, i: int) -> ir.Value:
+        def load(value: int, i: int) -> Any:
             j, k = divmod(value, slices)
             plane, row = moved(z, k - slices // 2, d), moved(y, j - reach, h)
             inside = max(i - reach, 0) if side < 0 else min(i - reach, 0) if side > 0 else i - reach
             vector = pixels.load(at(plane, row, inside))
             return pixels.clamped_shift(vector, i - reach - inside)
 
-        def value(wire: Wire) -> ir.Value:
+        def value(wire: Wire) -> Any:
             if wire not in known:
                 known[wire] = pixels.to_keys(load(*wire))
             return known[wire]

@@ -24,7 +24,8 @@ from numba.extending import intrinsic, overload
 from .._cpu import compiled
 
 LANES = 16
-PAD = 16  # at least the search radius, and the patch radius
+GROUP = 3  # offsets that are worked on together; nlm.cu adds in the same order
+PAD = 32  # at least the search radius and GROUP
 ONE, TWO, FOUR, SIX, EIGHT, TEN = map(np.uint64, (1, 2, 4, 6, 8, 10))
 NEVER = np.float32(-127.0)  # 2**-127 is made 0
 KNOWN = np.float32(1e18)
@@ -92,6 +93,7 @@ def _sum_of(row, i, step, side):
 
 @compiled
 def square(a, b, squares):
+    """squares = (a - b)^2"""
     for i in range(len(squares)):
         d = a[i] - b[i]
         squares[i] = d * d
@@ -99,6 +101,7 @@ def square(a, b, squares):
 
 @compiled
 def add_square(a, b, squares):
+    """squares += (a - b)^2"""
     for i in range(len(squares)):
         d = a[i] - b[i]
         squares[i] += d * d
@@ -106,6 +109,7 @@ def add_square(a, b, squares):
 
 @compiled
 def sum_along(squares, side, sums):
+    """Sums of as many squares as `side` is long, from each place on."""
     for i in range(len(sums)):
         sums[i] = sum_of(squares, np.uint64(i), ONE, side)
 
@@ -132,11 +136,14 @@ def weigh(rows, step, side, enough, scale, weights):
 
 
 @compiled
-def give(weights, values, sums, totals):
+def give(weights, at, values, a, b, c, sums, totals):
+    """To the sums what comes from three offsets; a, b and c are where their values begin."""
+    first, second, third = weights[0, at[0] :], weights[1, at[1] :], weights[2, at[2] :]
+    x, y, z = values[a:], values[b:], values[c:]
     for i in range(len(sums)):
-        w = weights[i]
-        sums[i] = fma(w, values[i], sums[i])
-        totals[i] += w
+        u, v, w = first[i], second[i], third[i]
+        sums[i] = fma(w, z[i], fma(v, y[i], fma(u, x[i], sums[i])))
+        totals[i] = ((totals[i] + u) + v) + w
 
 
 @compiled
@@ -180,8 +187,8 @@ class Memory(NamedTuple):
     sums: np.ndarray  # rows as long as those with borders
     totals: np.ndarray  # of one tile, flat
     squares: np.ndarray  # a band, summed along z; flat, from PAD on
-    along: np.ndarray  # a band and the rows above it, summed along x too; flat
-    weights: np.ndarray  # a band; flat, from PAD on
+    along: np.ndarray  # for each offset a band and the rows above it, summed along x too; flat
+    weights: np.ndarray  # for each offset a band; flat, from PAD on
 
 
 @compiled
@@ -214,7 +221,7 @@ def overlap(offset, start, size, whole):
     return first, stop
 
 
-@compiled
+@compiled(inline="always")
 def sum_rows(pixels, at, away, count, plan, side, squares, sums):
     """Squared differences of the `count` pixels from `at` to those `away` from them, summed along
     z and x."""
@@ -235,12 +242,13 @@ def blank(weights, rows, step, first, stop):
     for j in range(rows):
         row = weights[j * step : (j + 1) * step]
         row[:first] = _ZERO
-        row[stop:] = _ZERO
+        row[max(first, stop) :] = _ZERO
 
 
-@compiled
+@compiled(inline="always")
 def add_pairs(o, box, plan, pixels, values, sums, memory, side, enough, scale):
-    """The weights of all pairs p, p + o to the sums of both.
+    """The weights of all pairs p, p + o to the sums of both, for o and its GROUP - 1 neighbours
+    along x: so the sums are fetched and put back once for all of them.
 
     `pixels`, `values` and `sums` are flat, and a run of rows is one loop: their rows are all `step`
     long, with pixel x in column x + bx. What the loops make of the other columns is never used.
@@ -251,33 +259,40 @@ def add_pairs(o, box, plan, pixels, values, sums, memory, side, enough, scale):
     away = (o[0] * plan.down + o[1]) * step + o[2]
     z0, z1 = overlap(o[0], box.start[0], box.size[0], plan.whole[0])
     y0, y1 = overlap(o[1], box.start[1], box.size[1], plan.whole[1])
-    x0, x1 = overlap(o[2], box.start[2], box.size[2], plan.whole[2])
-    if x1 <= x0 or y1 <= y0:
-        return
     ahead = 2 * py * step
-    for z in range(z0, z1):
+    for z in range(z0, z1 if y0 < y1 else z0):
         top = ((bz + z) * plan.down + by) * step  # of row 0
-        qz = z + o[0]
-        sum_rows(pixels, top + (y0 - py) * step, away, ahead, plan, side, squares, along)
+        for k in range(GROUP):
+            above = top + (y0 - py) * step
+            sum_rows(pixels, above, away + k, ahead, plan, side, squares, along[k])
         for y in range(y0, y1, plan.band):
             rows = min(plan.band, y1 - y)
-            n, below, here = rows * step, top + (y + py) * step, weights[PAD:]
-            sum_rows(pixels, below, away, n, plan, side, squares, along[ahead:])
-            weigh(along, step, side, enough, scale, here[:n])
-            blank(here, rows, step, bx + x0, bx + x1)
-            move(along, n, ahead)
+            n, below = rows * step, top + (y + py) * step
+            for k in range(GROUP):
+                x0, x1 = overlap(o[2] + k, box.start[2], box.size[2], plan.whole[2])
+                here = weights[k][PAD:]
+                if o[2] + k > plan.search[2]:
+                    x0, x1 = 0, 0
+                else:
+                    sum_rows(pixels, below, away + k, n, plan, side, squares, along[k, ahead:])
+                    weigh(along[k], step, side, enough, scale, here[:n])
+                    move(along[k], n, ahead)
+                blank(here, rows, step, bx + x0, bx + x1)
+            qz = z + o[0]
             first, stop = max(0, y + o[1]), min(box.size[1], y + o[1] + rows)
             if 0 <= qz < box.size[0] and first < stop:
-                p = (first - o[1]) * step - o[2]
                 at, to = (qz * plan.tile[1] + first) * step, (qz * plan.tile[1] + stop) * step
-                mine = weights[PAD + p - y * step :]
-                give(mine, values[top + p :], sums[at:to], totals[at:to])
+                p = (first - o[1]) * step - o[2]
+                w, v = PAD + p - y * step, top + p
+                mine, all_ = sums[at:to], totals[at:to]
+                give(weights, (w, w - 1, w - 2), values, v, v - 1, v - 2, mine, all_)
             first, stop = max(0, y), min(box.size[1], y + rows)
             if 0 <= z < box.size[0] and first < stop:
-                p = first * step
                 at, to = (z * plan.tile[1] + first) * step, (z * plan.tile[1] + stop) * step
-                mine = weights[PAD + p - y * step :]
-                give(mine, values[top + p + away :], sums[at:to], totals[at:to])
+                p = first * step
+                w, v = PAD + p - y * step, top + p + away
+                mine, all_ = sums[at:to], totals[at:to]
+                give(weights, (w, w, w), values, v, v + 1, v + 2, mine, all_)
 
 
 # ---- tiles
@@ -341,7 +356,7 @@ def smooth(first, count, plan, memory, side, sigmas, strength, rician, plain):
         if sigma > _ZERO:
             for oz in range(sz + 1):
                 for oy in range(-sy if oz else 0, sy + 1):
-                    for ox in range(-sx if oz or oy else 1, sx + 1):
+                    for ox in range(-sx if oz or oy else 1, sx + 1, GROUP):
                         o = (oz, oy, ox)
                         add_pairs(o, box, plan, pixels, values, sums, memory, side, enough, scale)
         for z in range(plan.tile[0]):

@@ -10,7 +10,8 @@ images  (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32; out has the s
         float32, in the grey levels of the images, because it has two signs
 borders the nearest pixel is repeated
 cost    that of the two Gaussians. With high_sigma < 4 a pixel is read and written once (on the GPU
-        of images, not of volumes), else twice; workspace that of `gaussian`, of volumes twice
+        of images, not of volumes), else twice; workspace that of `gaussian`, of volumes twice, and
+        on the CPU with high_sigma >= 4 a second result
 error   the sum of those of the two Gaussians; edges wider than high_sigma are lost
 nan     as in `gaussian`, by the wider of the two: a NaN or an infinity makes the window NaN or
         infinite, and with high_sigma >= 4 its whole image NaN

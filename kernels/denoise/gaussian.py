@@ -103,7 +103,6 @@ gaussian = Filter(
         "cv2:GaussianBlur",
         "SimpleITK:SmoothingRecursiveGaussian",
         "scipy.ndimage:gaussian_filter",
-        "skimage.filters:gaussian",
     ),
     quality=Quality(
         registers=88, excuse="a run of 8 pixels and its 2 r neighbours stay in registers"

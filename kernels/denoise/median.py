@@ -6,11 +6,12 @@ images  (n, h, w), or (n, d, h, w) with windows of (2r+1)^3 and r up to 3, uint8
         float32, any intensity unit; out has the same
 borders the nearest pixel is repeated (OpenCV's BORDER_REPLICATE, SciPy's mode="nearest")
 cost    a pixel is read and written once. CPU: 23 and 110 minima and maxima a pixel for r = 1
-        and 2, in vectors of 32 bytes, no workspace; then 173 (r = 3), 446 (5) and, of volumes, 114
-        (1), 769 (2), 2430 (3) in at most 0.8 MB a thread; from r = 6 (uint8: 4) on ranks and
-        sliding histograms, some 60 vector instructions a pixel whatever r, 1.2 MB a thread.
-        GPU: the same networks for r = 1 and 2, of volumes for 1; then (2r+1)^2 comparisons for
-        each bit in which the pixels of a tile differ; no workspace
+        and 2, in vectors of 32 bytes, no workspace; 173 (r = 3) to 446 (5) in 0.4 MB a thread;
+        above that ranks and histograms, about 650 operations a pixel whatever r, in vectors too,
+        and a sort of tiles, in 0.9 MB a thread. Volumes: 114 (r = 1, no workspace), 769 (2) and
+        2250 (3) in 0.8 MB. GPU, no workspace: the networks for r = 1 and 2, of volumes for 1;
+        up to r = 5 one comparison for each pixel of a window and bit in which the pixels of a tile
+        differ; above that 1 to 2 thousand instructions a pixel for r = 8, twice as many for 50
 nan     float32 pixels are sorted as -inf < .. < -0 < +0 < .. < +inf < NaN, whatever the
         sign of the NaN: a window of mostly NaN gives NaN, all others a number
 source  J. W. Tukey, Exploratory Data Analysis, 1977; networks after L. Sugy, A fast parallel
@@ -29,6 +30,7 @@ from .. import _threads
 from .._cpu import compiled
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter, Quality
+from ._median_bins import BINS, GROUP
 from ._median_blocks import block_medians
 from ._median_network import Network, Wire
 from ._median_rank import rank_medians
@@ -127,8 +129,9 @@ class _Cuda(Cuda):
 
 
 _source, _split = _Cuda(__file__), _Cuda(Path(__file__).with_name("_median_split.cu"))
-TILE_BYTES, TILE_ROWS = 256, 16  # of the pixels that one thread block computes
-SPLIT = 6  # least radius for which tiles are bisected as a whole
+THREADS, TILE_BYTES, TILE_ROWS = 256, 256, 16  # of a block: threads, most of a row, rows
+SPLIT = 6  # least radius for which the pixels of a tile are bisected together,
+SPLIT_THREADS, SPLIT_TILE = 512, 64  # by so many threads in tiles of this side
 GRID = 65535  # most blocks in y and z; they go on with the next slice or band
 
 
@@ -138,17 +141,18 @@ def gpu(images: Any, out: Any, *, radius: int) -> None:
     d, deep = (1, 1) if images.ndim == 3 else (images.shape[1], 2 * radius + 1)
     if radius >= SPLIT:
         split = _split.function("median_split", PIXEL=images.dtype, RADIUS=radius)
-        split((-(-w // 64), min(-(-h // 64), GRID), min(n, GRID)), 512, images, out, n, h, w)
+        grid = (-(-w // SPLIT_TILE), min(-(-h // SPLIT_TILE), GRID), min(n, GRID))
+        split(grid, SPLIT_THREADS, images, out, n, h, w)
         return
     columns = min(TILE_BYTES // images.dtype.itemsize, max(64, 1 << (w - 1).bit_length()))
+    tile = {"TILE_COLUMNS": columns, "TILE_ROWS": TILE_ROWS, "DEEP": deep}
     if _in_registers(radius, deep):
         name, how = "median_network", {"ROWS": TILE, "NETWORK": _cuda_network(radius, deep)}
     else:
         name, how = "median_bisection", {"ROWS": 4}
-    tile = {"TILE_COLUMNS": columns, "TILE_ROWS": TILE_ROWS, "DEEP": deep}
     launch = _source.function(name, PIXEL=images.dtype, RADIUS=radius, **tile, **how)
     grid = (-(-w // columns), min(-(-h // TILE_ROWS), GRID), min(n * d, GRID))
-    launch(grid, 256, images, out, n, d, h, w)
+    launch(grid, THREADS, images, out, n, d, h, w)
 
 
 def _cuda_network(radius: int, deep: int) -> str:
@@ -170,10 +174,14 @@ def _name(wire: Wire) -> str:
 
 
 def _cost(itemsize: int, *, radius: int) -> Cost:
-    """Each pixel is read and written once; operations are minima and maxima of single pixels."""
-    rows = _rows(radius)
+    """Each pixel is read and written once; operations are minima and maxima of single pixels.
+
+    With ranks they are additions and comparisons: 6 of BINS lanes for the columns, 6 for the
+    window, 4 of GROUP lanes for the places.
+    """
     if radius >= RANKED:
-        return Cost(bytes=2 * itemsize, operations=1000)
+        return Cost(bytes=2 * itemsize, operations=12 * BINS + 4 * GROUP)
+    rows = _rows(radius)
     operations = sum(map(sum, Network(radius, rows).read())) / rows
     return Cost(bytes=2 * itemsize, operations=operations)
 

@@ -7,7 +7,7 @@
 // Lanes are rows in step 1 and columns in step 2: with rows of odd length in shared memory neither
 // meets bank conflicts. What a thread compares with in step 1 stays in its registers throughout.
 //
-// Sums over a patch are taken in the order of _nlm_tile.py, offsets in that of its pairs: first
+// Sums over a patch are taken in the order of _nlm_tile.py, and so are offsets: of each GROUP first
 // what comes from p - o, then what comes from p + o.
 #include "_cuda.cuh"
 
@@ -20,6 +20,7 @@ enum : int {
   OWN = (TILE_ROWS + GROUPS - 1) / GROUPS,
   SUM_STEP = COLUMNS | 1,
   SUM_ROWS = OWN * GROUPS + 2 * PATCH,
+  GROUP = 3,
   BORDER = SEARCH + PATCH,            // around a tile
   SLAB_ROWS = ROWS + 2 * SEARCH,
   SLAB_STEP = (COLUMNS + 2 * BORDER) | 1,
@@ -185,10 +186,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
         __syncthreads();
         if (oz == 0) tile.begin(after);
         for (int oy = oz ? -SEARCH : 0; oy <= SEARCH; oy++)
-          for (int ox = oz || oy ? -SEARCH : 1; ox <= SEARCH; ox++)
+          for (int begin = oz || oy ? -SEARCH : 1; begin <= SEARCH; begin += GROUP)
 #pragma unroll 1
-            for (int sign = -1; sign <= 1; sign += 2) {
-              if ((unsigned)(z + sign * oz) >= (unsigned)d) continue;
+            for (int k = 0; k < 2 * GROUP; k++) {
+              const int sign = k < GROUP ? -1 : 1, ox = begin + k % GROUP;
+              if (ox > SEARCH || (unsigned)(z + sign * oz) >= (unsigned)d) continue;
               Slab slab = after;
               if (oz && sign < 0) slab.pixels = before.pixels;
               tile.sum_squares(slab, sign * oy, sign * ox, along);

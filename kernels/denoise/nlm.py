@@ -35,7 +35,7 @@ from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter, Quality
 from .._pixels import load_block, store_tile
 from .._threads import run
-from ._nlm_tile import KNOWN, LANES, PAD, Memory, Plan, Three, border, box_of, smooth
+from ._nlm_tile import GROUP, KNOWN, LANES, PAD, Memory, Plan, Three, border, box_of, smooth
 from .noise import noise_sigma
 
 
@@ -106,7 +106,7 @@ def _patch_means(values: np.ndarray, surround: Three) -> np.ndarray:
 
 # ---- CPU
 
-BAND = 8192  # pixels: a vector needs six arrays of bands
+BAND = 16384  # pixels: few enough to stay in the second level cache with a tile
 TOGETHER = 1 << 16  # pixels of the tiles that are worked on between two calls of compiled code
 
 
@@ -167,8 +167,8 @@ def _memory(plan: Plan, together: int, plain: bool) -> Memory:
         sums=_zeros(together, d, h, step),
         totals=_zeros(d * h * step),
         squares=_zeros(max(band, above) * step + 2 * PAD),
-        along=_zeros((band + above) * step),
-        weights=_zeros(band * step + 2 * PAD),
+        along=_zeros(GROUP, (band + above) * step),
+        weights=_zeros(GROUP, band * step + 2 * PAD),
     )
 
 
@@ -313,7 +313,7 @@ nlm = Filter(
     peers=(
         "cv2:fastNlMeansDenoising",
         "skimage.restoration:denoise_nl_means",
-        "dipy.denoise.nlmeans:nlmeans",
+        "dipy.denoise:nlmeans",
     ),
     tolerance=1e-5,
     quality=Quality(

@@ -9,14 +9,14 @@ W is the separable transform of `levels` levels; s is the noise in a band, sigma
 the band's filter: sigma itself where the wavelet is orthogonal. The coarsest low band is kept.
 
 `cycle_spin` averages the results of the image moved by 0 .. cycle_spin - 1 pixels on every axis:
-it removes the pattern that a transform on a fixed grid leaves at edges, and gains 0.5 to 1 dB.
+it removes the pattern that a transform on a fixed grid leaves at edges, and gains up to 1 dB.
 
 images  (n, h, w), transformed on both axes, and (n, d, h, w), on all three
 borders the edge is mirrored (c b a | a b c): PyWavelets' "symmetric". Any size is inverted exactly
 cost    4 L (1 + 1/4 + ...) multiplications and as many additions a pixel of an image for filters
         of length L, forth and back; each level reads and writes its pixels twice. Workspace of an
         image: the bands of all levels, 1.33 float32 a pixel and more for small images and long
-        filters (a volume: 2.2), and as much as the image again where cycle_spin is above 1
+        filters (a volume: 1.8 to 2.9), and as much as the image again where cycle_spin is above 1
 nan     passed through unchanged, as infinities are; the transform has 0 in their place
 accuracy 1e-6 of the largest pixel, float32. sigma 0 gives the image back to that accuracy
 edges   ring where a coefficient of an edge is drawn to zero: by a few percent of a step with soft
