@@ -1,7 +1,7 @@
 """Arrays in, arrays out: the table of contents of medkern's kernels.
 
 from medkern import kernels as mk
-clean = mk.median(images, radius=2)                  images (n, h, w), the result likewise
+clean = mk.nlm(images)                               images (n, h, w), the result likewise
 values, names = mk.glcm(images, masks, levels=32)    values (n, features)
 """
 
@@ -14,28 +14,30 @@ from ._kernel import (
     Parameter as Parameter,
     Quality as Quality,
 )
-from .denoise.bilateral import bilateral as bilateral
+
+# in reading order, not in that of the alphabet
+# isort: off
+from .denoise.noise import noise as noise
+from .denoise._recommend import Recommendation as Recommendation, recommend as recommend
 from .denoise.gaussian import gaussian as gaussian
 from .denoise.dog import dog as dog
-from .denoise.guided import guided as guided
 from .denoise.median import median as median
+from .denoise.bilateral import bilateral as bilateral
+from .denoise.guided import guided as guided
 from .denoise.nlm import nlm as nlm
 from .denoise.collaborative import collaborative as collaborative
 from .denoise.tv import tv as tv
 from .denoise.diffusion import diffusion as diffusion
-from .denoise.noise import noise as noise
+from .denoise.wavelet import wavelet as wavelet
 from .denoise.lee import lee as lee
 from .denoise.kuan import kuan as kuan
 from .denoise.frost import frost as frost
 from .denoise.srad import srad as srad
-from .denoise.anscombe import anscombe as anscombe
-from .denoise.anscombe import anscombe_inverse as anscombe_inverse
-from .denoise.rician import rician as rician
-from .denoise.rician import rician_inverse as rician_inverse
-from .denoise.wavelet import wavelet as wavelet
-from .denoise._recommend import Recommendation as Recommendation, recommend as recommend
+from .denoise.anscombe import anscombe as anscombe, anscombe_inverse as anscombe_inverse
+from .denoise.rician import rician as rician, rician_inverse as rician_inverse
 from .enhance.clahe import clahe as clahe
 from .texture.glcm import glcm as glcm
+# isort: on
 
 
 def catalogue() -> dict[str, Kernel]:

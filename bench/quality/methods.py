@@ -54,7 +54,8 @@ class Method:
             table: dict[str, Any] = mk.catalogue()
             model = "poisson" if self.stabilised == "anscombe" else "rician"
             values, names = mk.noise(images, model=model)
-            known = {n.split(".")[-1]: v for n, v in zip(names, values.T.copy(), strict=True)}
+            found = {n.split(".")[-1]: v for n, v in zip(names, values.T.copy(), strict=True)}
+            known = {"sigma" if name == "read" else name: v for name, v in found.items()}
             there = table[self.stabilised](images, **known)
             sigma = self.levels(images) if isinstance(level, str) else level
             done = kernel(there, **self.parameters, sigma=sigma)

@@ -96,14 +96,13 @@ def _shifts(radius, step):
 
 
 @compiled
-def _sum_rows(out, source, of, before, after, taps):
-    """Symmetric sums for all rows of `out`; the first is that of source[of], row by row."""
-    rows, width = out.shape
+def _sum_rows(out, to, rows, width, source, of, before, after, taps):
+    """Symmetric sums for `width` pixels of `rows` rows, from out[to] and source[of] on."""
     for start in range(0, width, CHUNK):
         x = min(start, width - BLOCK)
         count = min(CHUNK, width - x)
         for j in range(rows):
-            at, here = j * width + x, of + j * source.shape[1] + x
+            at, here = to + j * out.shape[1] + x, of + j * source.shape[1] + x
             symmetric_sums(out, at, source, here, before, after, taps, count)
 
 
@@ -120,7 +119,9 @@ def _sum(images: np.ndarray, out: np.ndarray, gaussians: list[np.ndarray]) -> No
         work, tiles = _sum_images, Tiles.of(h, w, ROWS, COLUMNS)
     else:
         work, tiles = _sum_volumes, Tiles.of(h, w, DEEP_ROWS, DEEP_COLUMNS)
-    _threads.run(work, len(images) * tiles.number, images, out, taps, radii, tiles)
+    straight = images.ndim == 3 and out.dtype == np.float32 and len(radii) == 1 and w >= BLOCK
+    sums = out if straight else np.empty((0,) * images.ndim, np.float32)
+    _threads.run(work, len(images) * tiles.number, images, out, sums, taps, radii, tiles)
 
 
 @compiled
@@ -132,13 +133,14 @@ def _workspace(rows, columns, border):
 
 
 @compiled
-def _sum_strip(tile, first, border, middle, result, taps):
-    """result = rows of a tile from `first` on, summed along y and then along x."""
+def _sum_strip(out, to, rows, columns, tile, first, border, middle, taps):
+    """`rows` rows of a tile from `first` on, summed along y and then along x, from out[to] on."""
     width, radius = tile.shape[1], len(taps) - 1
     up, down = _shifts(radius, width)
     left, right = _shifts(radius, np.intp(1))
-    _sum_rows(middle[: len(result)], tile, (first + border) * width, up, down, taps)
-    _sum_rows(result, middle, border, left, right, taps)
+    here, start = (first + border) * width, np.intp(0)
+    _sum_rows(middle, start, rows, width, tile, here, up, down, taps)
+    _sum_rows(out, to, rows, columns, middle, border, left, right, taps)
 
 
 @compiled
@@ -151,26 +153,32 @@ def _take(result, other):
 
 
 @compiled
-def _sum_images(first, stop, images, out, taps, radii, tiles):
-    border, rows = radii.max(), min(tiles.rows, STRIP)
-    tile, middle = _workspace(tiles.rows, tiles.columns, border)
-    results = np.empty((len(radii) * rows, tiles.columns), np.float32)
+def _sum_images(first, stop, images, out, sums, taps, radii, tiles):
+    """Straight into `sums` if it has the images' size, else by way of strips of float32."""
+    border, rows, columns = radii.max(), min(tiles.rows, STRIP), tiles.columns
+    tile, middle = _workspace(tiles.rows, columns, border)
+    results = np.empty((len(radii) * rows, columns), np.float32)
+    weights = taps[0, : radii[0] + 1]
     for item in range(first, stop):
         image, y, x = _corner(item, tiles)
         load_tile(tile, images[image], y - border, x - border)
-        bottom = min(tiles.rows, tiles.h - y)
-        for top in range(0, bottom, rows):
-            strip = results[: min(rows, bottom - top)]
-            _sum_strip(tile, top, border, middle, strip, taps[0, : radii[0] + 1])
+        for top in range(0, min(tiles.rows, tiles.h - y), rows):
+            count, to = min(rows, tiles.h - y - top), (y + top) * tiles.w + x
+            if sums.size:
+                width = min(columns, tiles.w - x)
+                _sum_strip(sums[image], to, count, width, tile, top, border, middle, weights)
+                continue
+            for g in range(len(radii)):
+                of = taps[g, : radii[g] + 1]
+                at = g * results.size // 2
+                _sum_strip(results, at, count, columns, tile, top, border, middle, of)
             if len(radii) > 1:
-                other = results[rows : rows + len(strip)]
-                _sum_strip(tile, top, border, middle, other, taps[1, : radii[1] + 1])
-                _take(strip, other)
-            store_tile(out[image], y + top, x, strip)
+                _take(results[:rows], results[rows:])
+            store_tile(out[image], y + top, x, results[:count])
 
 
 @compiled
-def _sum_volumes(first, stop, images, out, taps, radii, tiles):
+def _sum_volumes(first, stop, images, out, _, taps, radii, tiles):
     """A tile at a time through the slices; as many as a step along z needs are kept in slabs."""
     d, border = images.shape[1], radii.max()
     depth, size = min(d, SLICES), tiles.rows * tiles.columns

@@ -136,10 +136,12 @@ def weigh(rows, step, side, enough, scale, weights):
 
 
 @compiled
-def give(weights, at, values, a, b, c, sums, totals):
-    """To the sums what comes from three offsets; a, b and c are where their values begin."""
-    first, second, third = weights[0, at[0] :], weights[1, at[1] :], weights[2, at[2] :]
-    x, y, z = values[a:], values[b:], values[c:]
+def give(weights, at, next_at, values, value, next_value, sums, totals):
+    """To the sums what comes from a group of three offsets. The first one's weights begin `at`, its
+    values at `value`; those of the others are so much further on."""
+    first, x = weights[0, at:], values[value:]
+    second, y = weights[1, at + next_at :], values[value + next_value :]
+    third, z = weights[2, at + 2 * next_at :], values[value + 2 * next_value :]
     for i in range(len(sums)):
         u, v, w = first[i], second[i], third[i]
         sums[i] = fma(w, z[i], fma(v, y[i], fma(u, x[i], sums[i])))
@@ -221,7 +223,7 @@ def overlap(offset, start, size, whole):
     return first, stop
 
 
-@compiled(inline="always")
+@compiled
 def sum_rows(pixels, at, away, count, plan, side, squares, sums):
     """Squared differences of the `count` pixels from `at` to those `away` from them, summed along
     z and x."""
@@ -245,7 +247,7 @@ def blank(weights, rows, step, first, stop):
         row[max(first, stop) :] = _ZERO
 
 
-@compiled(inline="always")
+@compiled
 def add_pairs(o, box, plan, pixels, values, sums, memory, side, enough, scale):
     """The weights of all pairs p, p + o to the sums of both, for o and its GROUP - 1 neighbours
     along x: so the sums are fetched and put back once for all of them.
@@ -262,37 +264,32 @@ def add_pairs(o, box, plan, pixels, values, sums, memory, side, enough, scale):
     ahead = 2 * py * step
     for z in range(z0, z1 if y0 < y1 else z0):
         top = ((bz + z) * plan.down + by) * step  # of row 0
-        for k in range(GROUP):
-            above = top + (y0 - py) * step
-            sum_rows(pixels, above, away + k, ahead, plan, side, squares, along[k])
         for y in range(y0, y1, plan.band):
             rows = min(plan.band, y1 - y)
-            n, below = rows * step, top + (y + py) * step
+            n = rows * step
+            new = n if y > y0 else n + ahead  # the rest is there from the band before
+            at = top + (y + rows + py) * step - new
             for k in range(GROUP):
                 x0, x1 = overlap(o[2] + k, box.start[2], box.size[2], plan.whole[2])
                 here = weights[k][PAD:]
                 if o[2] + k > plan.search[2]:
                     x0, x1 = 0, 0
                 else:
-                    sum_rows(pixels, below, away + k, n, plan, side, squares, along[k, ahead:])
+                    into = along[k, ahead + n - new :]
+                    sum_rows(pixels, at, away + k, new, plan, side, squares, into)
                     weigh(along[k], step, side, enough, scale, here[:n])
                     move(along[k], n, ahead)
                 blank(here, rows, step, bx + x0, bx + x1)
-            qz = z + o[0]
-            first, stop = max(0, y + o[1]), min(box.size[1], y + o[1] + rows)
-            if 0 <= qz < box.size[0] and first < stop:
-                at, to = (qz * plan.tile[1] + first) * step, (qz * plan.tile[1] + stop) * step
-                p = (first - o[1]) * step - o[2]
-                w, v = PAD + p - y * step, top + p
-                mine, all_ = sums[at:to], totals[at:to]
-                give(weights, (w, w - 1, w - 2), values, v, v - 1, v - 2, mine, all_)
-            first, stop = max(0, y), min(box.size[1], y + rows)
-            if 0 <= z < box.size[0] and first < stop:
-                at, to = (z * plan.tile[1] + first) * step, (z * plan.tile[1] + stop) * step
-                p = first * step
-                w, v = PAD + p - y * step, top + p + away
-                mine, all_ = sums[at:to], totals[at:to]
-                give(weights, (w, w, w), values, v, v + 1, v + 2, mine, all_)
+            for back in (1, 0):  # first p gives to q, then q to p
+                to_z, to_y = z + back * o[0], y + back * o[1]
+                first, stop = max(0, to_y), min(box.size[1], to_y + rows)
+                if to_z < 0 or to_z >= box.size[0] or first >= stop:
+                    continue
+                p = (first - to_y) * step - back * o[2]  # from row y on
+                value = top + y * step + p + (1 - back) * away
+                start, count = (to_z * plan.tile[1] + first) * step, (stop - first) * step
+                mine, total = sums[start : start + count], totals[start : start + count]
+                give(weights, PAD + p, -back, values, value, 1 - 2 * back, mine, total)
 
 
 # ---- tiles

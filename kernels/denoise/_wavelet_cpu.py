@@ -276,46 +276,6 @@ def limits_of(energies, count, sigmas, factor, limits):
 
 
 @compiled
-def some_images(first, stop, images, out, sizes, gains, sigma, factor, hard, forward, inverse):
-    """Images first .. stop - 1, each as a whole: all levels forth, the thresholds, all back.
-
-    sizes (levels + 1, 2) from the image to the coarsest level; the bands of all levels lie one
-    after the other in `memory`, the low band of each first, which is the next one's image.
-    """
-    levels = sizes.shape[0] - 1
-    area = sizes[:, 0] * sizes[:, 1]
-    memory = np.empty(4 * area[1:].sum(), np.float32)
-    energies, limits = np.empty((1, 4, sizes[1, 0]), np.float32), np.empty((levels, 4), np.float32)
-    shift = np.zeros(3, np.int64)
-    for i in range(first, stop):
-        at = 0
-        for level in range(levels):
-            h, w = sizes[level + 1]
-            bands = memory[at : at + 4 * h * w].reshape(1, 4, h, w)
-            squares = energies[:, :, :h]
-            blocks = (h + ROWS - 1) // ROWS
-            if level == 0:
-                some_forth(0, blocks, images[i : i + 1], bands, squares, shift, *forward)
-            else:
-                above = memory[at - 4 * area[level] :][: area[level]]
-                above = above.reshape(1, sizes[level, 0], sizes[level, 1])
-                some_forth(0, blocks, above, bands, squares, shift, *forward)
-            limits_of(squares[0], h * w, sigma[i] * gains[level], factor, limits[level])
-            at += 4 * h * w
-        for level in range(levels - 1, -1, -1):
-            h, w = sizes[level + 1]
-            at -= 4 * h * w
-            bands = memory[at : at + 4 * h * w].reshape(1, 4, h, w)
-            blocks = (sizes[level, 0] + 2 * ROWS - 1) // (2 * ROWS)
-            if level == 0:
-                some_back(0, blocks, bands, limits[0], hard, out[i : i + 1], *inverse)
-            else:
-                above = memory[at - 4 * area[level] :][: area[level]]
-                above = above.reshape(1, sizes[level, 0], sizes[level, 1])
-                some_back(0, blocks, bands, limits[level], hard, above, *inverse)
-
-
-@compiled
 def some_shares(first, stop, sums, count, out):
     """Rows first .. stop - 1 of out = sums / count, as pixels."""
     for r in range(first, stop):

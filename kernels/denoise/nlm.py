@@ -166,7 +166,7 @@ def _memory(plan: Plan, together: int, plain: bool) -> Memory:
         values=pixels if plain else _zeros(*pixels.shape),
         sums=_zeros(together, d, h, step),
         totals=_zeros(d * h * step),
-        squares=_zeros(max(band, above) * step + 2 * PAD),
+        squares=_zeros((band + above) * step + 2 * PAD),
         along=_zeros(GROUP, (band + above) * step),
         weights=_zeros(GROUP, band * step + 2 * PAD),
     )

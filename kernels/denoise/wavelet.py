@@ -28,6 +28,7 @@ source  S. G. Chang, B. Yu, M. Vetterli, Adaptive wavelet thresholding for image
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from math import prod
 from typing import Any
@@ -118,25 +119,29 @@ def _synthesised(low, high, bank, axis, n):
 
 # ---- CPU
 
+Share = Callable[..., None]  # run(work, items, *args): in threads, or in the caller's alone
+
 
 def cpu(images: Any, out: Any, **chosen: Any) -> None:
     """Whole images side by side where there are enough, else rows of one image side by side."""
-    setting = Setting.of(images, **chosen)
-    if images.ndim == 3 and setting.spin == 1 and len(images) >= threads():
-        plan = setting.plan((0, 0))
-        run(
-            passes.some_images, len(images), images, out, np.array(plan.sizes),
-            plan.gains.astype(np.float32), setting.sigma, setting.factor, setting.hard,
-            plan.filters(), plan.inverses(),
-        )  # fmt: skip
+    setting, volumes, results = Setting.of(images, **chosen), _volumes(images), _volumes(out)
+
+    def some(first: int, stop: int, share: Share) -> None:
+        for i in range(first, stop):
+            _one(volumes[i], results[i], setting.sigma[i], setting, share)
+
+    if len(images) >= threads():
+        run(some, len(images), alone)
     else:
-        for image, result, sigma in zip(
-            _volumes(images), _volumes(out), setting.sigma, strict=True
-        ):
-            _one(image, result, sigma, setting)
+        some(0, len(images), run)
     if images.dtype == np.float32:
         rows = images.reshape(-1, images.shape[-1])
         run(passes.some_missing, len(rows), rows, out.reshape(rows.shape), least=64)
+
+
+def alone(work: Share, items: int, *args: Any, least: int = 1) -> None:
+    """`run` without other threads."""
+    work(0, items, *args)
 
 
 def _volumes(array: Any) -> Any:
@@ -144,70 +149,67 @@ def _volumes(array: Any) -> Any:
     return array if array.ndim == 4 else array[:, None]
 
 
-def _one(image: np.ndarray, out: np.ndarray, sigma: np.float32, setting: Setting) -> None:
+def _one(image: Any, out: Any, sigma: np.float32, setting: Setting, share: Share) -> None:
     """One image (d, h, w); its moved copies are added up."""
     if setting.spin == 1:
-        _shrink(image, out, sigma, setting, (0,) * len(setting.shape))
+        _shrink(image, out, sigma, setting, (0,) * len(setting.shape), share)
         return
     sums = np.zeros(image.shape, np.float32)
     for shift in shifts(len(setting.shape), setting.spin):
-        moved = np.empty(
-            [n + k for n, k in zip(image.shape, (0, *shift)[-3:], strict=True)], np.float32
-        )
-        _shrink(image, moved, sigma, setting, shift)
         z, y, x = (0, *shift)[-3:]
+        d, h, w = image.shape
+        moved = np.empty((d + z, h + y, w + x), np.float32)
+        _shrink(image, moved, sigma, setting, shift, share)
         sums += moved[z:, y:, x:]
     rows = sums.reshape(-1, image.shape[-1])
     count = setting.spin ** len(setting.shape)
-    run(passes.some_shares, len(rows), rows, count, out.reshape(rows.shape), least=64)
+    share(passes.some_shares, len(rows), rows, count, out.reshape(rows.shape), least=64)
 
 
-def _shrink(image, out, sigma, setting, shift) -> None:
+def _shrink(image, out, sigma, setting, shift, share) -> None:
     """All levels forth, the thresholds, all back: out is the moved image (d, h, w)."""
     plan, moved, planes = setting.plan(shift), np.array((0, *shift)[-3:]), image
     kept = []
     for level in range(plan.levels):
-        bands, limits = _forth(planes, plan, level, sigma, setting.factor, moved)
+        bands, limits = _forth(planes, plan, level, sigma, setting.factor, moved, share)
         kept.append((bands, limits))
         planes, moved = frozen_view(bands[0, 0]), np.zeros(3, np.int64)
     for level in range(plan.levels - 1, -1, -1):
         bands, limits = kept.pop()
         target = out if level == 0 else kept[-1][0][0, 0]
-        _back(bands, limits, setting.hard, target, plan)
+        _back(bands, limits, setting.hard, target, plan, share)
 
 
-def _forth(planes, plan, level, sigma, factor, moved) -> tuple[np.ndarray, np.ndarray]:
-    """One level: its bands (1, 4, h, w) or (2, 4, d, h, w), low first, and their thresholds."""
+def _forth(planes, plan, level, sigma, factor, moved, share) -> tuple[np.ndarray, np.ndarray]:
+    """One level: its bands (1, 4, 1, h, w) or (2, 4, d, h, w), low first, and their thresholds."""
     *depth, h, w = plan.sizes[level + 1]
     slices = plan.sizes[level][0] if depth else 1
     filters = plan.filters()
     flat = np.empty((slices, 4, h, w), np.float32)
     squares = np.empty((slices, 4, h), np.float32)
     items = slices * -(-h // passes.ROWS)
-    run(passes.some_forth, items, planes, flat, squares, moved, *filters)
-    bands = flat
+    share(passes.some_forth, items, planes, flat, squares, moved, *filters)
+    bands = flat[:, :, None]
     if depth:
         bands = np.empty((2, 4, *depth, h, w), np.float32)
         squares = np.empty((2, 4, *depth, h), np.float32)
-        run(passes.some_forth_deep, 4 * h, flat, bands, squares, *filters)
+        share(passes.some_forth_deep, 4 * h, flat, bands, squares, *filters)
     gains = plan.gains[level].astype(np.float32)
-    limits = np.empty(len(gains), np.float32)
-    passes.limits_of(
-        squares.reshape(len(gains), -1), prod(plan.sizes[level + 1]), sigma * gains, factor, limits
-    )
-    return bands if depth else bands[:, :, None], limits
+    limits, count = np.empty(len(gains), np.float32), prod(plan.sizes[level + 1])
+    passes.limits_of(squares.reshape(len(gains), -1), count, sigma * gains, factor, limits)
+    return bands, limits
 
 
-def _back(bands, limits, hard, out, plan) -> None:
+def _back(bands, limits, hard, out, plan, share) -> None:
     """The inverse of `_forth`, with the bands shrunk."""
     inverses, (d, h, _) = plan.inverses(), out.shape
     flat = bands[:, :, 0]
     if len(bands) == 2:
         flat = np.empty((d, 4, *bands.shape[3:]), np.float32)
-        run(passes.some_back_deep, 4 * bands.shape[3], bands, limits, hard, flat, *inverses)
+        share(passes.some_back_deep, 4 * bands.shape[3], bands, limits, hard, flat, *inverses)
         limits = np.zeros_like(limits)
     items = d * -(-h // (2 * passes.ROWS))
-    run(passes.some_back, items, np.ascontiguousarray(flat), limits[:4], hard, out, *inverses)
+    share(passes.some_back, items, flat, limits[:4], hard, out, *inverses)
 
 
 # ---- GPU: the whole batch in one launch a pass
