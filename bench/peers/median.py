@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..machine import cores
-from .peer import Peer, Run, image_pool, one_by_one, same_images, use_library_threads
+from .peer import Peer, Row, Run, image_pool, one_by_one, same_images, use_library_threads
+
+_HISTOGRAM = 8  # least radius for which scikit-image's histogram is faster than mahotas, 16 bits
 
 
 def _cv2(image: np.ndarray, out: np.ndarray, radius: int) -> None:
@@ -38,6 +40,8 @@ def _skimage(image: np.ndarray, out: np.ndarray, radius: int) -> None:
 def _skimage_refuses(dtype: str, radius: int) -> str:
     if dtype not in ("uint8", "uint16"):
         return f"skimage.filters.rank.median takes uint8 and uint16, not {dtype}"
+    if dtype == "uint16" and radius < _HISTOGRAM:
+        return f"mahotas is faster for {dtype} at radius {radius}"
     return ""
 
 
@@ -76,15 +80,6 @@ PEERS = (
         agreement=_EXACT,
     ),
     Peer(
-        name="mahotas:median_filter",
-        package="mahotas",
-        distribution="mahotas",
-        modes={"image pool": image_pool(_mahotas)},
-        refuses=_always,
-        difference=same_images(),
-        agreement=_EXACT,
-    ),
-    Peer(
         name="skimage.filters.rank:median",
         package="skimage",
         distribution="scikit-image",
@@ -92,6 +87,15 @@ PEERS = (
         refuses=_skimage_refuses,
         difference=same_images(border=lambda radius: radius),
         agreement="exact, `radius` border pixels left aside (its window shrinks there)",
+    ),
+    Peer(
+        name="mahotas:median_filter",
+        package="mahotas",
+        distribution="mahotas",
+        modes={"image pool": image_pool(_mahotas)},
+        refuses=_always,
+        difference=same_images(),
+        agreement=_EXACT,
     ),
     Peer(
         name="SimpleITK:Median",
@@ -111,4 +115,14 @@ PEERS = (
         difference=same_images(),
         agreement=_EXACT,
     ),
+)
+
+# what the slowest can still do in a turn decides the shape of a row
+ROWS = (
+    *(Row("xray-2048", "uint16", {"radius": r}) for r in (1, 2, 5)),
+    Row("xray-2048", "float32", {"radius": 2}),
+    *(Row("ct-chest-64x512x512", "uint16", {"radius": r}) for r in (1, 2, 10)),
+    *(Row("ct-chest-64x512x512", "uint8", {"radius": r}) for r in (1, 2, 10, 25)),
+    Row("ct-chest-64x512x512", "float32", {"radius": 5}),
+    *(Row("plate-16x1080x1080", "uint16", {"radius": r}) for r in (1, 2, 5)),
 )

@@ -63,13 +63,14 @@ def _skimage(
     patch: int,
     **_: Any,
 ) -> None:
+    """It sums 2r x 2r squared differences of a patch and divides by (2r + 1)^2."""
     from skimage.restoration import denoise_nl_means
 
     out[...] = denoise_nl_means(
         image,
         patch_size=2 * patch + 1,
         patch_distance=search,
-        h=strength * sigma,
+        h=strength * sigma * 2 * patch / (2 * patch + 1),
         sigma=sigma,
         fast_mode=True,
         preserve_range=True,

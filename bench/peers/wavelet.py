@@ -26,7 +26,8 @@ def _pywt(image: np.ndarray, out: np.ndarray, **chosen: Any) -> None:
             signal = np.vdot(band, band) / band.size - sigma**2
             limit = factor * sigma if factor else sigma**2 / np.sqrt(max(signal, 1e-30))
             bands[key] = pywt.threshold(band, limit, mode)
-    clean = pywt.waverecn(coefficients, name, "symmetric")[tuple(map(slice, image.shape))]
+    whole: Any = pywt.waverecn(coefficients, name, "symmetric")
+    clean = whole[tuple(map(slice, image.shape))]
     if out.dtype.kind in "iu":
         info = np.iinfo(out.dtype)
         clean = np.clip(np.rint(clean, out=clean), info.min, info.max, out=clean)

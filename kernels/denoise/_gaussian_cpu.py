@@ -162,9 +162,11 @@ def _sum_images(first, stop, images, out, sums, taps, radii, tiles):
     for item in range(first, stop):
         image, y, x = _corner(item, tiles)
         load_tile(tile, images[image], y - border, x - border)
-        for top in range(0, min(tiles.rows, tiles.h - y), rows):
-            count, to = min(rows, tiles.h - y - top), (y + top) * tiles.w + x
+        bottom = min(tiles.rows, tiles.h - y)
+        for top in range(0, bottom, rows):
+            count = min(rows, bottom - top)
             if sums.size:
+                to = (y + top) * tiles.w + x
                 width = min(columns, tiles.w - x)
                 _sum_strip(sums[image], to, count, width, tile, top, border, middle, weights)
                 continue
@@ -180,36 +182,35 @@ def _sum_images(first, stop, images, out, sums, taps, radii, tiles):
 @compiled
 def _sum_volumes(first, stop, images, out, _, taps, radii, tiles):
     """A tile at a time through the slices; as many as a step along z needs are kept in slabs."""
-    d, border = images.shape[1], radii.max()
-    depth, size = min(d, SLICES), tiles.rows * tiles.columns
-    deep = depth + 2 * border
-    tile, middle = _workspace(tiles.rows, tiles.columns, border)
-    slabs = np.empty((len(radii) * deep, size + 16), np.float32)
+    d, border, rows, columns = images.shape[1], radii.max(), tiles.rows, tiles.columns
+    depth, size, pitch = min(d, SLICES), rows * columns, (rows + 1) * columns
+    deep, zero = depth + 2 * border, np.intp(0)
+    tile, middle = _workspace(rows, columns, border)
+    slabs = np.empty((len(radii) * deep, pitch), np.float32)
+    lines = slabs.reshape((len(radii) * deep * (rows + 1), columns))
     results = np.empty((len(radii) * depth, size), np.float32)
     for item in range(first, stop):
         volume, y, x = _corner(item, tiles)
         for z in range(0, d, depth):
             known = 2 * border if z else 0
             for g in range(len(radii)):
-                slab = slabs[g * deep : (g + 1) * deep]
-                for k in range(known):
-                    _copy(slab[k], slab[k + depth])
+                for k in range(g * deep, g * deep + known):
+                    _copy(slabs[k], slabs[k + depth])
             for k in range(known, deep):
                 level = min(max(z - border + k, 0), d - 1)
                 load_tile(tile, images[volume, level], y - border, x - border)
                 for g in range(len(radii)):
-                    strip = slabs[g * deep + k, :size].reshape((tiles.rows, tiles.columns))
-                    weights = taps[g, : radii[g] + 1]
-                    _sum_strip(tile, np.intp(0), border, middle, strip, weights)
+                    at, weights = (g * deep + k) * pitch, taps[g, : radii[g] + 1]
+                    _sum_strip(lines, at, rows, columns, tile, zero, border, middle, weights)
             for g in range(len(radii)):
-                weights, here = taps[g, : radii[g] + 1], (g * deep + border) * (size + 16)
-                before, after = _shifts(radii[g], size + 16)
-                _sum_rows(results[g * depth : (g + 1) * depth], slabs, here, before, after, weights)
+                here, weights = (g * deep + border) * pitch, taps[g, : radii[g] + 1]
+                before, after = _shifts(radii[g], pitch)
+                to = g * depth * size
+                _sum_rows(results, to, depth, size, slabs, here, before, after, weights)
             if len(radii) > 1:
                 _take(results[:depth], results[depth:])
             for k in range(min(depth, d - z)):
-                result = results[k].reshape((tiles.rows, tiles.columns))
-                store_tile(out[volume, z + k], y, x, result)
+                store_tile(out[volume, z + k], y, x, results[k].reshape((rows, columns)))
 
 
 @compiled
@@ -253,7 +254,7 @@ def _shrink(images: np.ndarray, step: Pyramid, finite: np.ndarray) -> np.ndarray
 @compiled
 def _shrink_images(first, stop, images, coarse, f, taps, tiles, finite):
     """Along y for every f-th row, then along x for every f-th pixel."""
-    radius, slices = len(taps) - 1, len(images) // len(finite)
+    radius, slices, zero = len(taps) - 1, len(images) // len(finite), np.intp(0)
     part = tiles.columns + 2 * radius // f + 1
     width = f * part
     tile = np.empty((f * (tiles.rows + 2 * EDGE), width), np.float32)
@@ -270,10 +271,10 @@ def _shrink_images(first, stop, images, coarse, f, taps, tiles, finite):
     for item in range(first, stop):
         image, y, x = _corner(item, tiles)
         load_tile(tile, images[image], (y - EDGE) * f - radius, (x - EDGE) * f - radius)
-        _sum_rows(lines, every, radius * width, up, down, taps)
+        _sum_rows(lines, zero, tiles.rows, width, every, radius * width, up, down, taps)
         for j in range(tiles.rows):
             _sort(lines[j], sorted_lines[j], f)
-        _sum_rows(result, sorted_lines, here, left, right, taps)
+        _sum_rows(result, zero, tiles.rows, tiles.columns, sorted_lines, here, left, right, taps)
         store_tile(coarse[image], y, x, result)
         if not _all_finite(result):
             finite[image // slices] = 0
@@ -320,7 +321,8 @@ def _shrink_depth(first, stop, volumes, coarse, d, f, taps):
             before[k] = (min(max(z - k, 0), d - 1) - middle) * pixels
             after[k] = (min(max(z + k, 0), d - 1) - middle) * pixels
         at = (volume * d + middle) * pixels
-        _sum_rows(coarse[item : item + 1], volumes, at, before, after, taps)
+        row = np.intp(1)
+        _sum_rows(coarse, item * pixels, row, pixels, volumes, at, before, after, taps)
 
 
 # ---- last step: put the pixels back and blur

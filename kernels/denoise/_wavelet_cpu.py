@@ -147,13 +147,13 @@ def forth(tile, bands, energies, y, f, g, work, lanes):
     half = f.size // 2
     low, high, odd, even = work[0], work[1], work[2], work[3]
     for k in range(min(ROWS, bands.shape[1] - y)):
-        across_rows(low, high, tile, 2 * k + f.size - 1, -2, f, g)
+        across_rows(low, high, tile, 2 * k + f.size - 1, np.int64(-2), f, g)
         for v in range(2):
             row = low if v == 0 else high
             for i in range(row.size // 2):
                 even[i], odd[i] = row[2 * i], row[2 * i + 1]
             p, q = bands[2 * v, y + k], bands[2 * v + 1, y + k]
-            along_rows(p, q, odd, even, half - 1, -1, f, g)
+            along_rows(p, q, odd, even, half - 1, np.int64(-1), f, g)
             energies[2 * v, y + k] = energy(p, lanes)
             energies[2 * v + 1, y + k] = energy(q, lanes)
 
@@ -182,12 +182,12 @@ def back(tile, bands, limits, hard, y, f, g, rows, work):
         for v in range(2):
             shrink(low[:columns], bands[2 * v, y + k], limits[2 * v], hard)
             shrink(high[:columns], bands[2 * v + 1, y + k], limits[2 * v + 1], hard)
-            along_rows(even, odd, low, high, 0, 1, f, g)
+            along_rows(even, odd, low, high, np.int64(0), np.int64(1), f, g)
             row = rows[2 * k + v]
             for i in range(n):
                 row[2 * i], row[2 * i + 1] = even[i], odd[i]
     for k in range(min(pairs, bands.shape[1] - half + 1 - y)):
-        across_rows(tile[2 * k], tile[2 * k + 1], rows, 2 * k, 2, f, g)
+        across_rows(tile[2 * k], tile[2 * k + 1], rows, 2 * k, np.int64(2), f, g)
 
 
 @compiled
@@ -232,7 +232,7 @@ def some_forth_deep(first, stop, planes, bands, energies, f, g):
             tile[j] = planes[reflected(j + 2 - f.size, d), b, y]
         for k in range(deep):
             p, q = bands[0, b, k, y], bands[1, b, k, y]
-            across_rows(p, q, tile, 2 * k + f.size - 1, -2, f, g)
+            across_rows(p, q, tile, 2 * k + f.size - 1, np.int64(-2), f, g)
             energies[0, b, k, y], energies[1, b, k, y] = energy(p, lanes), energy(q, lanes)
 
 
@@ -248,7 +248,7 @@ def some_back_deep(first, stop, bands, limits, hard, planes, f, g):
             for v in range(2):
                 shrink(rows[2 * k + v], bands[v, b, k, y], limits[4 * v + b], hard)
         for k in range((d + 1) // 2):
-            across_rows(pair[0], pair[1], rows, 2 * k, 2, f, g)
+            across_rows(pair[0], pair[1], rows, 2 * k, np.int64(2), f, g)
             planes[2 * k, b, y] = pair[0]
             if 2 * k + 1 < d:
                 planes[2 * k + 1, b, y] = pair[1]
