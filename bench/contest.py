@@ -23,7 +23,7 @@ from .peers.peer import Run
 from .shapes import SHAPES, Shape
 
 SECONDS = 0.8  # a turn of the slower side takes about this long at most; the batch shrinks to fit
-TOO_LONG = 5.0  # seconds a turn of the smallest fair batch (one image a core)
+TOO_LONG = 12.0  # seconds a turn of the smallest fair batch (one image a core)
 
 
 class NoContest(Exception):

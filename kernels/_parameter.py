@@ -81,7 +81,10 @@ class Parameter:
                 f"give one number, or one an image"
             )
         each = _cuda.empty(images, (n,), np.float32)
-        each[...] = value
+        if isinstance(value, np.ndarray) and not isinstance(images, np.ndarray):
+            each.set(value.astype(np.float32))  # CuPy fills from a scalar or its own arrays only
+        else:
+            each[...] = value
         return each
 
     def _check_estimated(self, where: str, value: Any) -> Any:

@@ -268,6 +268,13 @@ def test_gpu_code_moves_few_bytes_in_vain(dtype):
     assert stats.bank_conflict_factor == 1
 
 
+@pytest.mark.parametrize(("shape", "radius"), [((1, 9, 20), 4), ((1, 3, 5, 6), 3)])
+def test_gpu_code_bisects_pixel_by_pixel(shape, radius):
+    images = random_images(shape, "uint16")
+    got, _ = on_gpu_code(images, radius)
+    np.testing.assert_array_equal(got, median(images, radius=radius))
+
+
 @pytest.mark.parametrize(
     ("shape", "radius", "levels"),
     [((1, 66, 70), 6, 65536), ((1, 20, 70), 30, 300), ((1, 9, 9), 7, 1)],

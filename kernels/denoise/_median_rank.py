@@ -18,9 +18,9 @@ source  S. Perreault, P. Hebert, Median filtering in constant time, IEEE Transac
         Processing 16, 2007
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 from .. import _threads
 from .._cpu import compiled
@@ -35,18 +35,6 @@ NOWHERE = -SIDE  # of a window that was never summed
 
 
 # ---- pixels to bins
-
-
-def _integers(pixels):
-    """The keys of pixels, in the same memory, as integers."""
-    raise TypeError("for compiled code")
-
-
-@overload(_integers)
-def _of_pixels(pixels):
-    if pixels.dtype is types.float32:
-        return lambda pixels: pixels.view(np.int32)
-    return lambda pixels: pixels
 
 
 @inner
@@ -185,38 +173,72 @@ def _look_up(keys, low, order, y, side, lines, medians):
         medians[x] = keys[order[group + bit_of_rank(mask, np.intp(rank[x]))]]
 
 
+class Room(NamedTuple):
+    """The memory of a thread. It is made in Python: Numba would compile every allocation."""
+
+    pixels: np.ndarray
+    keys: np.ndarray  # the same memory, as integers
+    line: np.ndarray
+    medians: np.ndarray  # likewise
+    shorts: np.ndarray
+    counts: np.ndarray
+    segments: np.ndarray
+    rests: np.ndarray
+    windows: np.ndarray
+    since: np.ndarray
+    lines: np.ndarray
+
+    @classmethod
+    def of(cls, dtype: np.dtype) -> "Room":
+        key = np.int32 if dtype == np.float32 else dtype
+        pixels, line = np.empty(AREA + BORDER, dtype), np.empty(SIDE, dtype)
+        return cls(
+            pixels,
+            pixels.view(key),
+            line,
+            line.view(key),
+            np.empty((3, AREA), np.uint16),
+            np.empty(1 << DIGIT, np.uint32),
+            np.empty(SIDE * BINS, np.uint8),
+            np.empty(SIDE * PITCH, np.uint8),
+            np.empty(PITCH, np.uint16),
+            np.empty(BINS, np.intp),
+            np.zeros((5, SIDE), np.uint16),
+        )
+
+
 @compiled
-def some_tiles(first, stop, images, out, radius, rows, columns):
+def _tile(image, out, y, x, rows, columns, radius, steps, room):
+    """The medians of rows x columns pixels from (y, x)."""
+    pixels, keys, line, medians, shorts, counts, segments, rests, windows, since, lines = room
+    side = 2 * radius + 1
+    tall, wide = rows + side - 1, columns + side - 1
+    _load(pixels, image, y - radius, x - radius, tall, wide)
+    low, order = _to_bins(keys, tall, wide, shorts, counts)
+    _fill(shorts[0], side, wide, steps, segments, rests)
+    for j in range(rows):
+        if j > 0:
+            _descend(shorts[0, (j - 1) * SIDE :], side, wide, steps, segments, rests)
+        _find(columns, side, segments, rests, windows, since, lines)
+        _look_up(keys, low, order, j, side, lines, medians[:columns])
+        for i in range(0, columns, vector_length(line)):
+            to_pixels(line, i)
+        copy(out[y + j], x, line, 0, columns)
+
+
+@compiled
+def _some_tiles(first, stop, images, out, radius, rows, columns, steps, room):
     """Tiles first .. stop - 1 of the batch, counted along rows, then down, then over images."""
     _, h, w = images.shape
     across, down = (w + columns - 1) // columns, (h + rows - 1) // rows
-    side = 2 * radius + 1
-    pixels, line = np.empty(AREA + BORDER, images.dtype), np.empty(SIDE, images.dtype)
-    keys, medians = _integers(pixels), _integers(line)
-    shorts, bytes_ = np.empty((4, AREA), np.uint16), np.empty((2, SIDE * BINS), np.uint8)
-    counts, since = np.empty(1 << DIGIT, np.uint32), np.empty(BINS, np.intp)
-    windows, lines = shorts[3], shorts[3, PITCH : PITCH + 5 * SIDE].reshape(5, SIDE)
-    steps, segments, rests = bytes_[0], bytes_[1], np.empty(SIDE * PITCH, np.uint8)
-    steps[: PITCH + BINS] = 0
-    for k in range(BINS):
-        steps[k * BINS + k : k * BINS + BINS] = 1
-    lines[4, 0] = 0
     for tile in range(first, stop):
-        band, i = tile // across, tile % across
-        image, result = images[band // down], out[band // down]
-        y, x = band % down * rows, i * columns
-        tall, wide = min(rows, h - y) + side - 1, min(columns, w - x) + side - 1
-        _load(pixels, image, y - radius, x - radius, tall, wide)
-        low, order = _to_bins(keys, tall, wide, shorts, counts)
-        _fill(shorts[0], side, wide, steps, segments, rests)
-        for j in range(tall - side + 1):
-            if j > 0:
-                _descend(shorts[0, (j - 1) * SIDE :], side, wide, steps, segments, rests)
-            _find(wide - side + 1, side, segments, rests, windows, since, lines)
-            _look_up(keys, low, order, j, side, lines, medians[: wide - side + 1])
-            for i in range(0, wide - side + 1, vector_length(line)):
-                to_pixels(line, i)
-            copy(result[y + j], x, line, 0, wide - side + 1)
+        band, x = tile // across, tile % across * columns
+        i, y = band // down, band % down * rows
+        here = min(rows, h - y), min(columns, w - x)
+        _tile(images[i], out[i], y, x, here[0], here[1], radius, steps, room)
+
+
+STEPS = np.triu(np.ones((BINS + 1, BINS), np.uint8)).ravel()  # row k: what a pixel in bin k adds
 
 
 def rank_medians(images: np.ndarray, out: np.ndarray, radius: int) -> None:
@@ -225,4 +247,9 @@ def rank_medians(images: np.ndarray, out: np.ndarray, radius: int) -> None:
     most = SIDE - 2 * radius
     rows, columns = -(-h // -(-h // most)), -(-w // -(-w // most))
     tiles = n * -(-h // rows) * -(-w // columns)
-    _threads.run(some_tiles, tiles, images, out, radius, rows, columns)
+
+    def work(first: int, stop: int) -> None:
+        room = Room.of(images.dtype)
+        _some_tiles(first, stop, images, out, radius, rows, columns, STEPS, room)
+
+    _threads.run(work, tiles)

@@ -206,12 +206,16 @@ median = Filter(
     cost=_cost,
     ndim=(3, 4),
     validate=_validate,
-    examples=({"radius": 1}, {"radius": 2}, {"radius": 3}, {"radius": 8}),
+    examples=({"radius": 1}, {"radius": 2}, {"radius": 6}),
     peers=(
         "cv2:medianBlur",
         "scipy.ndimage:median_filter",
         "skimage.filters.rank:median",
         "SimpleITK:Median",
     ),
-    quality=Quality(registers=64),
+    quality=Quality(
+        registers=64,
+        sector_efficiency=0.65,
+        excuse="uint8: a border of 1 to 3 pixels takes two more sectors for each row of a tile",
+    ),
 )
