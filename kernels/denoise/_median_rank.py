@@ -68,11 +68,22 @@ def _range(keys, rows, columns):
 
 
 @inner
-def _sort(keys, count, low, bits, order, spare, bins, counts):
-    """Places by rank, and the bins of their ranks.
+def _subtract(keys, low, rows, bins):
+    """Bins of keys that lie close together."""
+    for i in range(rows * SIDE):
+        bins[i] = keys[i] - low
+
+
+@inner
+def _sort(keys, low, bits, rows, columns, bins, order, spare, counts):
+    """Bins by rank, and the places of the keys by rank.
 
     Sorts by some of the bits at a time, from the last; the last pass gives the ranks.
     """
+    count = rows * columns
+    for j in range(rows):
+        for i in range(columns):
+            order[j * columns + i] = j * SIDE + i
     passes = (bits + DIGIT - 1) // DIGIT
     digit = np.uint32((bits + passes - 1) // passes)
     most = (np.uint32(1) << digit) - np.uint32(1)
@@ -91,25 +102,8 @@ def _sort(keys, count, low, bits, order, spare, bins, counts):
             spare[rank] = place
             bins[place] = rank // np.uint32(GROUP)
         order, spare = spare, order
-    return order
-
-
-@inner
-def _to_bins(keys, rows, columns, shorts, counts):
-    """The bins of a patch; its lowest key; the places by rank, none where keys are the bins."""
-    bins, order = shorts[0], shorts[1]
-    low, bits = _range(keys, rows, columns)
-    if 1 << bits <= PITCH:
-        for i in range(rows * SIDE):
-            bins[i] = keys[i] - low
-        return low, order[:0]
-    count = rows * columns
-    for j in range(rows):
-        for i in range(columns):
-            order[j * columns + i] = j * SIDE + i
-    order = _sort(keys, count, low, bits, order, shorts[2], bins, counts)
     order[count : (count + GROUP - 1) // GROUP * GROUP] = AREA - 1  # in no window
-    return low, order
+    return order
 
 
 # ---- histograms
@@ -160,13 +154,9 @@ def _find(columns, side, segments, rests, windows, since, lines):
 
 
 @inner
-def _look_up(keys, low, order, y, side, lines, medians):
+def _look_up(keys, order, y, side, lines, medians):
     """The keys of a row of medians, from their bins and ranks in there."""
     bins, rank = lines[0], lines[1]
-    if len(order) == 0:
-        for x in range(len(medians)):
-            medians[x] = low + bins[x]
-        return
     for x in range(len(medians)):
         group = np.intp(bins[x]) * GROUP
         mask = inside(order, group, y, x, side - 1)
@@ -208,34 +198,37 @@ class Room(NamedTuple):
 
 
 @compiled
-def _tile(image, out, y, x, rows, columns, radius, steps, room):
-    """The medians of rows x columns pixels from (y, x)."""
-    pixels, keys, line, medians, shorts, counts, segments, rests, windows, since, lines = room
-    side = 2 * radius + 1
-    tall, wide = rows + side - 1, columns + side - 1
-    _load(pixels, image, y - radius, x - radius, tall, wide)
-    low, order = _to_bins(keys, tall, wide, shorts, counts)
-    _fill(shorts[0], side, wide, steps, segments, rests)
-    for j in range(rows):
-        if j > 0:
-            _descend(shorts[0, (j - 1) * SIDE :], side, wide, steps, segments, rests)
-        _find(columns, side, segments, rests, windows, since, lines)
-        _look_up(keys, low, order, j, side, lines, medians[:columns])
-        for i in range(0, columns, vector_length(line)):
-            to_pixels(line, i)
-        copy(out[y + j], x, line, 0, columns)
-
-
-@compiled
 def _some_tiles(first, stop, images, out, radius, rows, columns, steps, room):
     """Tiles first .. stop - 1 of the batch, counted along rows, then down, then over images."""
+    pixels, keys, line, medians, shorts, counts, segments, rests, windows, since, lines = room
     _, h, w = images.shape
     across, down = (w + columns - 1) // columns, (h + rows - 1) // rows
+    side, bins = 2 * radius + 1, shorts[0]
     for tile in range(first, stop):
         band, x = tile // across, tile % across * columns
         i, y = band // down, band % down * rows
-        here = min(rows, h - y), min(columns, w - x)
-        _tile(images[i], out[i], y, x, here[0], here[1], radius, steps, room)
+        high, wide = min(rows, h - y), min(columns, w - x)
+        tall, broad = high + side - 1, wide + side - 1
+        _load(pixels, images[i], y - radius, x - radius, tall, broad)
+        low, bits = _range(keys, tall, broad)
+        order, ranked = shorts[1], 1 << bits > PITCH
+        if ranked:
+            order = _sort(keys, low, bits, tall, broad, bins, shorts[1], shorts[2], counts)
+        else:
+            _subtract(keys, low, tall, bins)
+        _fill(bins, side, broad, steps, segments, rests)
+        for j in range(high):
+            if j > 0:
+                _descend(bins[(j - 1) * SIDE :], side, broad, steps, segments, rests)
+            _find(wide, side, segments, rests, windows, since, lines)
+            if ranked:
+                _look_up(keys, order, j, side, lines, medians[:wide])
+            else:
+                for k in range(wide):
+                    medians[k] = low + lines[0, k]
+            for k in range(0, wide, vector_length(line)):
+                to_pixels(line, k)
+            copy(out[i, y + j], x, line, 0, wide)
 
 
 STEPS = np.triu(np.ones((BINS + 1, BINS), np.uint8)).ravel()  # row k: what a pixel in bin k adds

@@ -11,7 +11,7 @@ cost    a pixel is read and written once. CPU: 23 and 110 minima and maxima a pi
         and a sort of tiles, in 0.9 MB a thread. Volumes: 114 (r = 1, no workspace), 769 (2) and
         2250 (3) in 0.8 MB. GPU, no workspace: the networks for r = 1 and 2, of volumes for 1;
         up to r = 5 one comparison for each pixel of a window and bit in which the pixels of a tile
-        differ; above that 1 to 2 thousand instructions a pixel for r = 8, twice as many for 50
+        differ; above that the tile as a whole, some 9000 instructions a pixel for r = 8
 nan     float32 pixels are sorted as -inf < .. < -0 < +0 < .. < +inf < NaN, whatever the
         sign of the NaN: a window of mostly NaN gives NaN, all others a number
 source  J. W. Tukey, Exploratory Data Analysis, 1977; networks after L. Sugy, A fast parallel
