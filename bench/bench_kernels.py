@@ -11,7 +11,12 @@ from medkern.bench.rows import Rival, make_row, show
 from medkern.bench.timing import REPEATS, Timed, turn_of
 from medkern.kernels import _cuda
 
-pytestmark = pytest.mark.filterwarnings("ignore:Bad rank filter performance:UserWarning")
+pytestmark = [  # what peers say of very small images
+    pytest.mark.filterwarnings("ignore:Bad rank filter performance:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Level value of:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning"),
+]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

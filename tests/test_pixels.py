@@ -1,6 +1,8 @@
 """What CPU kernels share: rounding to pixels, tiles with borders, the exponential, threads."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import numba
@@ -85,12 +87,19 @@ def test_no_more_threads_work_than_numba_is_told_to_use():
     assert names == {threading.current_thread().name}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_child_gets_threads_of_its_own():
+FORK = """
+import os
+from medkern.kernels import _threads
+
+_threads.run(lambda first, stop: None, 100)
+child = os.fork()
+if not child:
     _threads.run(lambda first, stop: None, 100)
-    child = os.fork()
-    if not child:
-        _threads.run(lambda first, stop: None, 100)
-        os._exit(7)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    os._exit(7)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_gets_threads_of_its_own():
+    assert subprocess.run([sys.executable, "-c", FORK], timeout=60, check=False).returncode == 7

@@ -47,7 +47,7 @@ __device__ int place(int i, int n, int shift) {
 #ifdef PIXEL
 
 // Images of d slices, `stride` pixels apart, moved -> (n, slices, 4, rows, columns).
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
     forth(const PIXEL* __restrict__ images, float* __restrict__ bands, int n, int d, int h, int w,
           uint64 stride, int slices, int rows, int columns, int shift_z, int shift_y,
           int shift_x) {
