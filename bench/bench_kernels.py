@@ -14,8 +14,6 @@ from medkern.kernels import _cuda
 pytestmark = [  # what peers say of very small images
     pytest.mark.filterwarnings("ignore:Bad rank filter performance:UserWarning"),
     pytest.mark.filterwarnings("ignore:Level value of:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning"),
 ]
 
 
