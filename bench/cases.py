@@ -24,8 +24,8 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     "median": ({"radius": 1}, {"radius": 2}, {"radius": 5}),
     "glcm": ({"levels": 32},),
 }
-SMOKE = ("patch-2x40x48", "cell-rois-8x16x16", "block-1x10x20x24")
-ON_REQUEST = ("block-1x10x20x24", "ct-series-128x512x512", "image-1024", "mr-head-128")
+SMOKE = ("patch-2x40x48", "cell-rois-8x16x16", "block-1x16x40x48")
+ON_REQUEST = ("block-1x16x40x48", "ct-series-128x512x512", "image-1024", "mr-head-128")
 ON_GPU = "ct-series-128x512x512"
 MAIN = ("ct-chest-64x512x512", "cell-rois-1000x64x64")
 
@@ -81,9 +81,9 @@ def _smallest(kernel: Kernel, rows: tuple[Row, ...]) -> Iterator[Case]:
     seen: set[int] = set()
     for row in rows:
         depth = SHAPES[row.shape].depth
-        if bool(depth) not in seen:
+        if row.smoke and bool(depth) not in seen:
             seen.add(bool(depth))
-            small = SHAPES["block-1x10x20x24" if depth else "patch-2x40x48"]
+            small = SHAPES["block-1x16x40x48" if depth else "patch-2x40x48"]
             yield Case(kernel, small, row.dtype, dict(row.parameters))
 
 

@@ -121,7 +121,7 @@ SHAPES = {
     shape.name: shape
     for shape in (
         Shape("patch-2x40x48", 2, 40, 48, "uint16", 12, "the smallest: a smoke test"),
-        Shape("block-1x10x20x24", 1, 20, 24, "float32", 12, "the smallest volume", depth=10),
+        Shape("block-1x16x40x48", 1, 40, 48, "float32", 12, "the smallest volume", depth=16),
         Shape("slices-28", 1024, 28, 28, "uint8", 8, "thumbnails as in MedMNIST"),
         Shape("ultrasound-64x256x256", 64, 256, 256, "uint8", 8, "a scan's frames"),
         Shape("ct-chest-64x512x512", 64, 512, 512, "uint16", 12, "a chest CT, one batch of slices"),

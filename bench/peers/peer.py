@@ -59,11 +59,12 @@ class Peer:
 @dataclass(frozen=True)
 class Row:
     """What is timed: a named shape, a dtype and a kernel's parameters, against the first adapter
-    that can."""
+    that can. `smoke`: whether the answers can be compared on the smallest shapes too."""
 
     shape: str
     dtype: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    smoke: bool = True
 
 
 def same_images(tolerance: float = 0.0, border: Callable[..., int] = lambda **_: 0) -> Any:
