@@ -147,7 +147,7 @@ def test_linear_window_of_width_one_is_a_step():
 
 
 def test_monochrome1_is_inverted():
-    image = np.arange(0, 4096, 16, np.uint16).reshape(16, 16)
+    image = np.arange(0, 4096, 16).astype(np.uint16).reshape(16, 16)
     one = opened(dataset(image, PhotometricInterpretation="MONOCHROME1")).frame(0)
     two = opened(dataset(image)).frame(0)
     fit = Layout((16, 16)).fit
