@@ -145,7 +145,7 @@ class Kernel(ABC):
         }
 
     def settle(self, images: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """Checked parameters as the kernel gets them: those estimated from images as n numbers."""
+        """Checked parameters as the kernel gets them; some are n numbers, one for each image."""
         return {
             name: self.parameters[name].settle(self.name, name, value, images)
             for name, value in chosen.items()

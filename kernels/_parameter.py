@@ -18,9 +18,9 @@ AUTO = "auto"
 class Parameter:
     """One parameter of a kernel: its default (whose type it keeps), meaning and legal range.
 
-    With `estimate` the value may differ from image to image: "auto" (then `estimate(images)`, an
-    array of n float32, gives it), one number for all, or an array of n numbers. The kernel always
-    gets n numbers, on the device of the images.
+    With `each` the value may differ from image to image: one number for all, or an array of n. With
+    `estimate` it may also be "auto": `estimate(images)` gives the n numbers. The kernel always gets
+    an array of n float32, on the device of the images.
     """
 
     default: Any
@@ -30,7 +30,13 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     unit: str = ""
     above: float | None = None  # like `low`, but not itself allowed
+    each: bool = False
     estimate: Callable[[Any], Any] | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the kernel gets one number for each image."""
+        return self.each or self.estimate is not None
 
     @property
     def range(self) -> str:
@@ -52,8 +58,8 @@ class Parameter:
     def check(self, kernel: str, name: str, value: Any) -> Any:
         """The value in the default's type; a `TypeError` or `ValueError` says what is allowed."""
         where = f"{kernel}: {name}"
-        if self.estimate:
-            return self._check_estimated(where, value)
+        if self.differs:
+            return self._check_each(where, value)
         if isinstance(self.default, tuple):
             if not isinstance(value, (tuple, list)) or len(value) != len(self.default):
                 raise TypeError(f"{where} takes {len(self.default)} numbers, got {value!r}")
@@ -69,10 +75,10 @@ class Parameter:
         return self._number(where, value, self.default)
 
     def settle(self, kernel: str, name: str, value: Any, images: Any) -> Any:
-        """What a checked value is for these images: n numbers where the parameter is estimated."""
-        if self.estimate is None:
+        """What a checked value is for these images: n numbers where it differs between them."""
+        if not self.differs:
             return value
-        if isinstance(value, str):
+        if self.estimate and isinstance(value, str):
             return self.estimate(images)
         n = images.shape[0]
         if hasattr(value, "shape") and tuple(value.shape) != (n,):
@@ -87,8 +93,8 @@ class Parameter:
             each[...] = value
         return each
 
-    def _check_estimated(self, where: str, value: Any) -> Any:
-        if isinstance(value, str):
+    def _check_each(self, where: str, value: Any) -> Any:
+        if self.estimate and isinstance(value, str):
             if value != AUTO:
                 raise ValueError(f"{where} must be {self.range}, got {value!r}")
             return value

@@ -68,18 +68,17 @@ def load_tile(tile, image, y, x):
     """tile[j, i] = image[y + j, x + i] as float32; outside the image its nearest pixel."""
     h, w = image.shape
     rows, columns = tile.shape
-    left = min(max(-x, 0), columns)
-    right = max(min(w - x, columns), left)
+    first, last = min(max(x, 0), w - 1), max(min(x + columns, w), 1)
+    left, right = first - x, last - x
     for j in range(rows):
         row, line = image[min(max(y + j, 0), h - 1)], tile[j]
-        first, last = np.float32(row[0]), np.float32(row[w - 1])
-        for i in range(left):
-            line[i] = first
-        inside = row[x + left : x + right]
-        for i in range(right - left):
-            line[left + i] = np.float32(inside[i])
-        for i in range(right, columns):
-            line[i] = last
+        inside, middle = row[first:last], line[max(left, 0) : max(right, 0)]
+        for i in range(len(middle)):
+            middle[i] = np.float32(inside[i])
+        for i in range(min(left, columns)):
+            line[i] = np.float32(row[0])
+        for i in range(max(right, 0), columns):
+            line[i] = np.float32(row[w - 1])
 
 
 @compiled

@@ -273,6 +273,7 @@ def test_a_wrong_call_says_what_is_allowed(kernel: Kernel):
         if parameter.estimate:
             with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be 'auto' or"):
                 kernel(images, **{name: "many"})
+        if parameter.differs:
             with pytest.raises(ValueError, match=rf"{name} has shape \(2,\) for 1 images"):
                 kernel(images, **{name: np.ones(2, np.float32)})
         if isinstance(parameter.default, int | float):

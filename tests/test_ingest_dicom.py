@@ -147,6 +147,7 @@ def test_linear_window_of_width_one_is_a_step():
 
 
 def test_monochrome1_is_inverted():
+    # No value here lies halfway between two grey levels, where both would round to the even one.
     image = np.arange(0, 4096, 16).astype(np.uint16).reshape(16, 16)
     one = opened(dataset(image, PhotometricInterpretation="MONOCHROME1")).frame(0)
     two = opened(dataset(image)).frame(0)

@@ -49,7 +49,7 @@ WRONG = [
     ("[ingest]\nbatch = 0", 2, "batch must be a whole number, 1 to 4096 images, got 0"),
     ("ingest = 3", 1, "ingest must be a table, written [ingest]"),
     ("[denoise]\nradius = 1", 1, "must be a list of tables, each written [[denoise]]"),
-    ("\n[[denoise]]\nradius = 1", 2, "[[denoise]] needs a kernel: "),
+    ("\n[[denoise]]\nradius = 1", 2, "[[denoise]] needs a kernel: gaussian, dog, median"),
     ('[[denoise]]\nkernel = "medain"', 2, "'medain' is unknown (did you mean 'median'?)"),
     ('[[enhance]]\nkernel = "median"', 2, "'median' is unknown; known are clahe"),
     ('[[denoise]]\nkernel = "median"\nradus = 1', 3, "radus is unknown (did you mean 'radius'?)"),

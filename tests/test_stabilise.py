@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from medkern import kernels as mk
 
@@ -35,13 +36,24 @@ def averaged(z: np.ndarray) -> tuple[np.ndarray, float]:
 # ---- counts
 
 
+def exact_sd(counts: float, s: float) -> float:
+    """sd of 2 sqrt(max(k + s g + 3/8 + s^2, 0)) for Poisson k and standard normal g, summed up."""
+    g, likely_g = np.polynomial.hermite_e.hermegauss(60)
+    k = np.arange(int(counts + 10 * counts**0.5 + 20))
+    likely = np.outer(stats.poisson.pmf(k, counts), likely_g / likely_g.sum())
+    z = 2 * np.sqrt(np.maximum(k[:, None] + s * g + 3 / 8 + s**2, 0))
+    return float(np.sqrt((likely * z**2).sum() - (likely * z).sum() ** 2))
+
+
 @pytest.mark.parametrize("counts", [4.0, 10.0, 50.0, 1000.0])
 @pytest.mark.parametrize(("gain", "sigma", "offset"), [(1.0, 0.0, 0.0), (2.5, 4.0, 100.0)])
 def test_counts_get_an_sd_of_one(counts, gain, sigma, offset):
     images = poisson(counts, gain, sigma, offset)
     z = mk.anscombe(images, gain=gain, sigma=sigma, offset=offset)
     assert z.dtype == np.float32
-    assert z.std(dtype=np.float64) == pytest.approx(1, abs=0.04 if sigma else 0.03)
+    want = exact_sd(counts, sigma / gain)
+    assert want == pytest.approx(1, abs=0.03)
+    assert z.std(dtype=np.float64) == pytest.approx(want, abs=4 * want / (2 * DRAWS) ** 0.5)
 
 
 @pytest.mark.parametrize("counts", [0.2, 0.5, 1.0, 3.0, 10.0, 100.0])

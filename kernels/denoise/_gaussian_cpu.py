@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import _threads
 from .._cpu import compiled, frozen_view
-from .._pixels import store_tile
+from .._pixels import load_tile, store_tile
 from ._gaussian_plan import EDGE, TAPS, WHOLE, WIDE, Pyramid, reach, weights
 from ._gaussian_vector import BLOCK, symmetric_sums, weighted_sums
 
@@ -66,24 +66,6 @@ def _corner(item, tiles):
     image, place = divmod(item, tiles.number)
     across = -(-tiles.w // tiles.columns)
     return image, place // across * tiles.rows, place % across * tiles.columns
-
-
-@compiled
-def load_tile(tile, image, y, x):
-    """tile[j, i] = image[y + j, x + i] as float32; outside the image its nearest pixel."""
-    h, w = image.shape
-    rows, columns = tile.shape
-    first, last = min(max(x, 0), w - 1), max(min(x + columns, w), 1)
-    left, right = first - x, last - x
-    for j in range(rows):
-        row, line = image[min(max(y + j, 0), h - 1)], tile[j]
-        inside, middle = row[first:last], line[max(left, 0) : max(right, 0)]
-        for i in range(len(middle)):
-            middle[i] = np.float32(inside[i])
-        for i in range(min(left, columns)):
-            line[i] = np.float32(row[0])
-        for i in range(max(right, 0), columns):
-            line[i] = np.float32(row[w - 1])
 
 
 @compiled

@@ -8,8 +8,8 @@ Gaussian of sd 1, transform back with the same gain, sigma and offset. A denoise
 mean of z, and the square of a mean is not the mean of squares: the algebraic inverse is too dark
 by up to a quarter of a count, the exact unbiased one is not.
 
-The inverse cannot know gain and sigma ("auto" is 1 and 0 there): give both the same numbers, for
-instance those of noise(images, model="poisson").
+The transform finds gain and sigma itself ("auto"), the inverse cannot: for the way back give both
+the same numbers, for instance those of noise(images, model="poisson").
 
 images  anscombe: (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32 grey levels, that is
         gain * counts + offset + Gaussian noise of sd sigma; out float32. anscombe_inverse: float32;
@@ -25,6 +25,7 @@ source  M. Makitalo, A. Foi, Optimal inversion of the generalized Anscombe trans
         Poisson-Gaussian noise, IEEE Trans. Image Processing 22, 2013
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -258,28 +259,10 @@ def _found(images: Any, column: int, none: float) -> Any:
     return found
 
 
-def _same(value: float) -> Any:
-    """An "auto" for the inverse, which cannot know what was used: the same for all images."""
-
-    def estimate(images: Any) -> Any:
-        numbers = _cuda.empty(images, (len(images),), np.float32)
-        numbers[...] = value
-        return numbers
-
-    return estimate
-
-
-def _parameters(gain: Any, sigma: Any, auto: tuple[str, str]) -> dict[str, Parameter]:
-    unit = "grey levels"
-    about_gain, about_sigma = f"grey levels a count; {auto[0]}", f"sd of the read noise; {auto[1]}"
-    return {
-        "gain": Parameter("auto", about_gain, above=0, unit=unit, estimate=gain),
-        "sigma": Parameter("auto", about_sigma, 0, unit=unit, estimate=sigma),
-        "offset": Parameter(0.0, "grey level of no counts", unit=unit),
-    }
-
-
-FOUND = "'auto' as `noise` finds it"
+GREY = "grey levels"
+GAIN = Parameter("auto", "grey levels a count", above=0, unit=GREY, estimate=poisson_gain)
+READ = Parameter("auto", "sd of the read noise", 0, unit=GREY, estimate=read_noise)
+OFFSET = Parameter(0.0, "grey level of no counts", unit=GREY)
 
 anscombe = Filter(
     name="anscombe",
@@ -289,7 +272,7 @@ anscombe = Filter(
     gpu=gpu,
     dtypes=("uint8", "uint16", "int16", "float32"),
     ndim=(3, 4),
-    parameters=_parameters(poisson_gain, read_noise, (FOUND, FOUND)),
+    parameters={"gain": GAIN, "sigma": READ, "offset": OFFSET},
     result=lambda dtype, **_: "float32",
     cost=lambda itemsize, **_: Cost(bytes=itemsize + 4, operations=8),
     examples=({"gain": 1.0, "sigma": 0.0}, {}, {"gain": 2.5, "sigma": 4.0, "offset": -30.0}),
@@ -305,8 +288,12 @@ anscombe_inverse = Filter(
     gpu=inverse_gpu,
     dtypes=("float32",),
     ndim=(3, 4),
-    parameters=_parameters(_same(1.0), _same(0.0), ("'auto' is 1", "'auto' is 0"))
-    | {"to": Parameter("float32", "dtype of the result", choices=PIXEL_DTYPES)},
+    parameters={
+        "gain": replace(GAIN, default=1.0, each=True, estimate=None),
+        "sigma": replace(READ, default=0.0, each=True, estimate=None),
+        "offset": OFFSET,
+        "to": Parameter("float32", "dtype of the result", choices=PIXEL_DTYPES),
+    },
     result=lambda _, to, **__: to,
     cost=lambda itemsize, *, to, **_: Cost(bytes=itemsize + np.dtype(to).itemsize, operations=20),
     examples=(

@@ -29,7 +29,7 @@ from .._cpu import compiled
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter, Quality
 from .._pixels import load_block, to_pixel
-from .noise import noise_sigma
+from .noise import SIGMA
 
 HIGHEST_3D = 4  # radius of the largest ball
 
@@ -319,13 +319,7 @@ bilateral = Filter(
         "strength": Parameter(
             3.0, "standard deviation of the weights over grey levels, in sigmas", above=0
         ),
-        "sigma": Parameter(
-            "auto",
-            "standard deviation of the noise",
-            above=0,
-            unit="grey levels",
-            estimate=noise_sigma,
-        ),
+        "sigma": SIGMA,
     },
     cost=_cost,
     validate=_validate,

@@ -42,7 +42,7 @@ from ._collaborative_groups import (
     inverse_dct8,
     some_bands,
 )
-from .noise import noise_sigma
+from .noise import SIGMA
 
 THRESHOLD = np.float32(2.7)  # of a coefficient, in standard deviations of its noise
 
@@ -282,10 +282,7 @@ collaborative = Filter(
     gpu=gpu,
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={
-        "sigma": Parameter(
-            "auto", "standard deviation of the noise", above=0, unit="grey levels",
-            estimate=noise_sigma,
-        ),
+        "sigma": SIGMA,
         "strength": Parameter(1.0, "factor on sigma: above 1 removes more", above=0),
         "stages": Parameter(2, "1: threshold; 2: a Wiener filter after it", 1, 2),
         "step": Parameter(4, "distance of reference patches", 1, PATCH, unit="pixels"),

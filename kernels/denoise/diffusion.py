@@ -33,7 +33,7 @@ from .. import _cuda
 from .._kernel import Cost, Filter, Parameter, Quality
 from .._threads import run, threads
 from ._diffusion_rows import FLAT, advance, workspace
-from .noise import noise_sigma
+from .noise import SIGMA
 
 CONDUCTANCES = ("exp", "rational", "curvature")
 
@@ -268,13 +268,7 @@ diffusion = Filter(
     dtypes=("uint8", "uint16", "int16", "float32"),
     ndim=(3, 4),
     parameters={
-        "sigma": Parameter(
-            "auto",
-            "standard deviation of the noise",
-            above=0,
-            unit="grey levels",
-            estimate=noise_sigma,
-        ),
+        "sigma": SIGMA,
         "strength": Parameter(2.0, "kappa: edges above it stay", above=0, unit="sigma"),
         "conductance": Parameter("exp", "what flows where", choices=CONDUCTANCES),
         "iterations": Parameter(10, "time steps", 1, 100_000),

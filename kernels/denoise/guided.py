@@ -21,6 +21,7 @@ source  K. He, J. Sun, X. Tang, Guided image filtering, ECCV 2010; window sums a
         R. LeVeque, The American Statistician 37, 1983
 """
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from .._cpu import compiled
 from .._kernel import Cost, Filter, Parameter
 from .._pixels import load_tile, store_tile
 from ._guided_windows import LANES, NO_PIXELS, PIXEL, SINGLE, SLOTS, WINDOW, push
-from .noise import noise_sigma
+from .noise import SIGMA
 
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 FLAT = 1e-12  # of its squared mean: a window of less variance is flat, the rest is rounding
@@ -284,13 +285,7 @@ guided = Filter(
         "strength": Parameter(
             2.0, "standard deviation of what is smoothed away, in sigmas", above=0
         ),
-        "sigma": Parameter(
-            "auto",
-            "standard deviation of the noise; of a guide that is not like the image: its own",
-            above=0,
-            unit="grey levels",
-            estimate=noise_sigma,
-        ),
+        "sigma": replace(SIGMA, meaning=f"{SIGMA.meaning}; of a guide unlike the image: its own"),
     },
     cost=_cost,
     validate=_validate,

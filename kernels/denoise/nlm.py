@@ -39,7 +39,7 @@ from .._kernel import Cost, Filter, Parameter, Quality
 from .._pixels import load_block, store_tile
 from .._threads import run
 from ._nlm_tile import GROUP, KNOWN, LANES, PAD, Memory, Plan, Three, border, box_of, smooth
-from .noise import noise_sigma
+from .noise import SIGMA
 
 
 def radii(ndim: int, search: int, patch: int) -> tuple[Three, Three]:
@@ -290,13 +290,7 @@ nlm = Filter(
     dtypes=("uint8", "uint16", "int16", "float32"),
     ndim=(3, 4),
     parameters={
-        "sigma": Parameter(
-            "auto",
-            "standard deviation of the noise",
-            above=0,
-            unit="grey levels",
-            estimate=noise_sigma,
-        ),
+        "sigma": SIGMA,
         "strength": Parameter(0.8, "h in units of sigma: more smooths more", above=0),
         "search": Parameter(
             0, "radius of the search window; 0: 10 in images, 3 in volumes", 0, 15, unit="pixels"

@@ -233,6 +233,13 @@ def gpu_keys(images: Any, masks: Any, flats: bool, magnitude: bool) -> Any:
     return keys
 
 
+# ---- what other kernels take
+
+SIGMA = Parameter(
+    "auto", "standard deviation of the noise", above=0, unit="grey levels", estimate=noise_sigma
+)
+
+
 # ---- the kernel
 
 

@@ -6,8 +6,9 @@
 
 A magnitude is sigma |v + g + i h|, g and h standard normal. Transform, denoise as if the noise were
 Gaussian of sd 1, transform back with the same sigma: the noise floor of the background, where the
-mean magnitude is 1.25 sigma though nothing is there, goes back to 0. The inverse cannot know
-sigma ("auto" is 1 there): give both the same numbers, as those of noise(images, model="rician").
+mean magnitude is 1.25 sigma though nothing is there, goes back to 0. The transform finds sigma
+itself ("auto"), the inverse cannot: for the way back give both the same numbers, as those of
+noise(images, model="rician").
 
 images  rician: (n, h, w) or (n, d, h, w) magnitudes, uint8, uint16, int16 or float32; out float32.
         rician_inverse: float32; out as `to` says. sigma may be one number an image
@@ -22,6 +23,7 @@ source  A. Foi, Noise estimation and removal in MR imaging: the variance-stabili
         IEEE ISBI 2011
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -230,14 +232,13 @@ def rician_sigma(images: Any) -> Any:
     return sigma
 
 
-def _one(images: Any) -> Any:
-    """An "auto" for the inverse, which cannot know sigma: levels in units of it."""
-    sigma = _cuda.empty(images, (len(images),), np.float32)
-    sigma[...] = 1
-    return sigma
-
-
-SIGMA = "sd of the noise before the magnitude was taken"
+SIGMA = Parameter(
+    "auto",
+    "sd of the noise before the magnitude was taken",
+    above=0,
+    unit="grey levels",
+    estimate=rician_sigma,
+)
 
 rician = Filter(
     name="rician",
@@ -247,9 +248,7 @@ rician = Filter(
     gpu=gpu,
     dtypes=("uint8", "uint16", "int16", "float32"),
     ndim=(3, 4),
-    parameters={
-        "sigma": Parameter("auto", SIGMA, above=0, unit="grey levels", estimate=rician_sigma)
-    },
+    parameters={"sigma": SIGMA},
     result=lambda dtype, **_: "float32",
     cost=lambda itemsize, **_: Cost(bytes=itemsize + 4, operations=10),
     examples=({}, {"sigma": 15.0}),
@@ -266,9 +265,7 @@ rician_inverse = Filter(
     dtypes=("float32",),
     ndim=(3, 4),
     parameters={
-        "sigma": Parameter(
-            "auto", SIGMA + "; 'auto' is 1", above=0, unit="grey levels", estimate=_one
-        ),
+        "sigma": replace(SIGMA, default=1.0, each=True, estimate=None),
         "to": Parameter("float32", "dtype of the result", choices=PIXEL_DTYPES),
     },
     result=lambda _, to, **__: to,

@@ -34,7 +34,7 @@ from .. import _cuda
 from .._kernel import Cost, Filter, Parameter
 from .._threads import run, threads
 from ._tv_rows import UNIT, advance
-from .noise import noise_sigma
+from .noise import SIGMA
 
 CHECK = 8  # iterations between two looks at the gap
 
@@ -303,13 +303,7 @@ tv = Filter(
     dtypes=("uint8", "uint16", "int16", "float32"),
     ndim=(3, 4),
     parameters={
-        "sigma": Parameter(
-            "auto",
-            "standard deviation of the noise",
-            above=0,
-            unit="grey levels",
-            estimate=noise_sigma,
-        ),
+        "sigma": SIGMA,
         "strength": Parameter(1.0, "weight of the variation", above=0, unit="sigma"),
         "isotropic": Parameter(True, "lengths of gradients; else the sum of their components"),
         "gap": Parameter(0.0005, "duality gap a pixel at which it stops", above=0, unit="sigma^2"),

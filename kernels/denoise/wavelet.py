@@ -43,7 +43,7 @@ from .._threads import run, threads
 from . import _wavelet_cpu as passes
 from ._wavelet_filters import NAMES, bank
 from ._wavelet_plan import Plan, Setting, shifts, visu
-from .noise import noise_sigma
+from .noise import SIGMA
 
 # ---- the definition
 
@@ -347,10 +347,7 @@ wavelet = Filter(
         "levels": Parameter(0, "levels of the transform; 0: as many as the image allows", 0, 12),
         "threshold": Parameter("bayes", "rule for the thresholds", choices=("bayes", "visu")),
         "mode": Parameter("soft", "what shrinking is", choices=("soft", "hard")),
-        "sigma": Parameter(
-            "auto", "standard deviation of the noise", above=0, unit="grey levels",
-            estimate=noise_sigma,
-        ),
+        "sigma": SIGMA,
         "cycle_spin": Parameter(1, "moves on each axis that are averaged", 1, 8),
     },
     cost=_cost,
