@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ._nvrtc import EXACT, HEADER, Arch, Compiled, CompileError, Kind, compile
+from ._nvrtc import EXACT, Arch, Compiled, CompileError, Kind, compile, headers
 
 __all__ = [
     "C_TYPE",
@@ -172,7 +172,9 @@ def signature(source: str, name: str, macros: dict[str, str]) -> tuple[Parameter
 
     Type names may be macros, `#define`s, `using` or `typedef` names; no templates, no structs.
     """
-    source = re.sub(r"//[^\n]*|/\*.*?\*/", " ", source + "\n" + HEADER.read_text(), flags=re.S)
+    source = re.sub(
+        r"//[^\n]*|/\*.*?\*/", " ", "\n".join([source, *headers().values()]), flags=re.S
+    )
     found = re.search(rf"__global__\b[^;{{}}]*?\b{re.escape(name)}\s*\(([^()]*)\)\s*\{{", source)
     if not found:
         raise ValueError(f"no __global__ function {name!r} in the CUDA source")

@@ -258,23 +258,26 @@ class Measure(Kernel):
         self._check_images(images)
         if self.validate:
             self.validate(images.dtype, images.shape, **chosen)
-        masks = self._masks(images, masks)
+        where = self.place(images, masks)
         names = self.names(**chosen)
-        values = _cuda.empty(images, (images.shape[0], len(names)), np.float32)
+        values = _cuda.empty(images, (len(where), len(names)), np.float32)
         if values.size:
             if images.size == 0:
                 values[...] = np.nan
             else:
                 run = self.cpu if isinstance(images, np.ndarray) else self.gpu
                 images = _readable(images)
-                run(images, _readable(masks), values, **self.settle(images, chosen))
+                run(images, where, values, **self.settle(images, chosen))
         return give_back(values), names
 
-    def _masks(self, images: Any, masks: Any) -> Any:
+    def place(self, images: Any, masks: Any = None) -> Any:
+        """The second argument of `cpu`, `gpu` and `reference`: one row of values for each item."""
         if masks is None:
             masks = _cuda.empty(images, images.shape, np.uint8)
             masks[...] = 1
-            return masks
+        return _readable(self._masks(images, masks))
+
+    def _masks(self, images: Any, masks: Any) -> Any:
         masks, _ = _native(masks)
         if type(masks) is not type(images):
             raise TypeError(

@@ -22,7 +22,7 @@ from ._cpu import cache_folder, read_checked, write_checked
 Arch = tuple[int, int]
 Kind = Literal["cubin", "ptx"]
 
-HEADER = Path(__file__).with_name("_cuda.cuh")
+PACKAGE = Path(__file__).parent
 STANDARD = ("--std=c++17",)
 EXACT = ("--fmad=false",)  # no fused multiply-add: float results equal the CPU's bit for bit
 
@@ -48,9 +48,8 @@ def compile(
 ) -> Compiled:
     """Compile CUDA C++ `source` for compute capability `arch`, e.g. (9, 0).
 
-    `macros` become -D definitions. `#include "_cuda.cuh"` works from any source. The log of a
-    cubin holds ptxas' registers, spills and shared memory. Raises `CompileError` with the
-    compiler's messages.
+    `macros` become -D definitions. Any source may include the `headers`. The log of a cubin holds
+    ptxas' registers, spills and shared memory. Raises `CompileError` with the compiler's messages.
     """
     if kind not in ("cubin", "ptx"):
         raise ValueError(f"kind={kind!r}: NVRTC makes 'cubin' or 'ptx'")
@@ -59,16 +58,21 @@ def compile(
         flags += [f"--gpu-architecture=sm_{arch[0]}{arch[1]}", "--ptxas-options=-v"]
     else:
         flags += [f"--gpu-architecture=compute_{arch[0]}{arch[1]}"]
-    header = HEADER.read_text()
-    parts = (source, header, flags, kind, name, nvrtc().version)
+    included = headers()
+    parts = (source, included, flags, kind, name, nvrtc().version)
     folder = cache_folder()
     if folder is None:
-        return nvrtc().compile(source, header, flags, kind, name)
+        return nvrtc().compile(source, included, flags, kind, name)
     path = folder / "cuda" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.{kind}"
     if (compiled := _kept(path)) is None:
-        compiled = nvrtc().compile(source, header, flags, kind, name)
+        compiled = nvrtc().compile(source, included, flags, kind, name)
         _keep(path, compiled)
     return compiled
+
+
+def headers() -> dict[str, str]:
+    """Name and text of the kernels' `.cuh` files; each is included by its bare name."""
+    return {path.name: path.read_text() for path in sorted(PACKAGE.rglob("*.cuh"))}
 
 
 def _kept(path: Path) -> Compiled | None:
@@ -137,17 +141,18 @@ class Nvrtc:
         self.version = (major.value, minor.value)
 
     def compile(
-        self, source: str, header: str, flags: list[str], kind: Kind, name: str
+        self, source: str, headers: Mapping[str, str], flags: list[str], kind: Kind, name: str
     ) -> Compiled:
         """One program from source to binary; raises `CompileError`."""
         library, program = self._library, ctypes.c_void_p()
+        texts = ctypes.c_char_p * len(headers)
         create = library.nvrtcCreateProgram(
             ctypes.byref(program),
             source.encode(),
             name.encode(),
-            1,
-            (ctypes.c_char_p * 1)(header.encode()),
-            (ctypes.c_char_p * 1)(HEADER.name.encode()),
+            len(headers),
+            texts(*(text.encode() for text in headers.values())),
+            texts(*(file.encode() for file in headers)),
         )
         self._check(create)
         try:

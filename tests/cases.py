@@ -74,7 +74,7 @@ def on_gpu(kernel: mk.Kernel, images: np.ndarray, runner: Any, **given: Any) -> 
     chosen = kernel.settle(images, chosen)
     if isinstance(kernel, mk.Measure):
         out = np.empty((len(images), len(kernel.names(**chosen))), np.float32)
-        arrays = (images, masks_of(images), out)
+        arrays = (images, kernel.place(images, masks_of(images)), out)
     else:
         assert isinstance(kernel, mk.Filter)
         out = np.empty(images.shape, kernel.result_dtype(images.dtype, **chosen))

@@ -59,7 +59,7 @@ def call(kernel: Kernel, images: Any, **parameters: Any) -> Any:
 def reference(kernel: Kernel, images: np.ndarray, **parameters: Any) -> np.ndarray:
     chosen = kernel.settle(images, kernel.resolve(parameters))
     if isinstance(kernel, Measure):
-        return kernel.reference(images, masks_of(images), **chosen)
+        return kernel.reference(images, kernel.place(images, masks_of(images)), **chosen)
     return kernel.reference(images, **chosen)
 
 

@@ -308,9 +308,10 @@ def test_a_damaged_cache_file_is_compiled_again(folder, compiles, kind, damage):
 
 def test_an_edited_header_is_noticed(folder, compiles, tmp_path_factory, monkeypatch):
     before = compiled(KERNEL)
-    edited = tmp_path_factory.mktemp("package") / "_cuda.cuh"
-    edited.write_text(_nvrtc.HEADER.read_text().replace("(a + b - 1) / b", "(a + b - 1) / b + 41"))
-    monkeypatch.setattr(_nvrtc, "HEADER", edited)
+    package = tmp_path_factory.mktemp("package")
+    for name, text in _nvrtc.headers().items():
+        (package / name).write_text(text.replace("(a + b - 1) / b", "(a + b - 1) / b + 41"))
+    monkeypatch.setattr(_nvrtc, "PACKAGE", package)
     assert compiled(KERNEL) != before
     assert len(compiles) == 2
 

@@ -21,59 +21,28 @@ ROWS = 32  # coefficients of a band: its tile stays in the second cache
 NOTHING = np.float32(3e38)  # a threshold that leaves nothing
 
 
-@compiled
-def add_two(p, q, a, b, c, d, f, g, j):
-    """Two terms of the sum, for a whole row."""
-    f0, f1, f2, f3 = f[j], f[j + 1], f[j + 2], f[j + 3]
-    g0, g1, g2, g3 = g[j], g[j + 1], g[j + 2], g[j + 3]
-    for i in range(p.size):
-        p[i] = (((p[i] + f0 * a[i]) + f1 * b[i]) + f2 * c[i]) + f3 * d[i]
-        q[i] = (((q[i] + g0 * a[i]) + g1 * b[i]) + g2 * c[i]) + g3 * d[i]
-
-
-@compiled
-def add_one(p, q, a, b, f, g, j):
-    """One term."""
-    f0, f1, g0, g1 = f[j], f[j + 1], g[j], g[j + 1]
-    for i in range(p.size):
-        p[i] = (p[i] + f0 * a[i]) + f1 * b[i]
-        q[i] = (q[i] + g0 * a[i]) + g1 * b[i]
-
-
-@compiled
-def across_rows(p, q, rows, first, step, f, g):
-    """The sum with A_m and B_m the rows first + step * m and the one before (step < 0) or after."""
-    beside = 1 if step > 0 else -1
-    terms = f.size // 2
-    p[:] = 0
-    q[:] = 0
-    n = p.size
-    for m in range(0, terms - 1, 2):
-        at = first + step * m
-        add_two(
-            p, q, rows[at][:n], rows[at + beside][:n], rows[at + step][:n],
-            rows[at + step + beside][:n], f, g, 2 * m,
-        )  # fmt: skip
+@inner
+def add_pairs(p, q, rows, at, beside, step, f, g):
+    """The sum with A_m from rows[at + step * m] on, and B_m from `beside` it, for a whole row."""
+    n, terms = p.size, f.size // 2
+    for i in range(n):
+        p[i] = q[i] = np.float32(0.0)
+    for m in range(0, terms - 1, 2):  # two at a time: half the traffic of p and q
+        j, then = 2 * m, at + step
+        a, b = rows[at : at + n], rows[at + beside : at + beside + n]
+        c, d = rows[then : then + n], rows[then + beside : then + beside + n]
+        f0, f1, f2, f3 = f[j], f[j + 1], f[j + 2], f[j + 3]
+        g0, g1, g2, g3 = g[j], g[j + 1], g[j + 2], g[j + 3]
+        for i in range(n):
+            p[i] = (((p[i] + f0 * a[i]) + f1 * b[i]) + f2 * c[i]) + f3 * d[i]
+            q[i] = (((q[i] + g0 * a[i]) + g1 * b[i]) + g2 * c[i]) + g3 * d[i]
+        at += 2 * step
     if terms % 2:
-        at = first + step * (terms - 1)
-        add_one(p, q, rows[at][:n], rows[at + beside][:n], f, g, 2 * (terms - 1))
-
-
-@compiled
-def along_rows(p, q, a, b, first, step, f, g):
-    """The sum with A_m and B_m the rows a and b from `first` + step * m on."""
-    terms, n = f.size // 2, p.size
-    p[:] = 0
-    q[:] = 0
-    for m in range(0, terms - 1, 2):
-        at, then = first + step * m, first + step * (m + 1)
-        add_two(
-            p, q, a[at : at + n], b[at : at + n], a[then : then + n], b[then : then + n],
-            f, g, 2 * m,
-        )  # fmt: skip
-    if terms % 2:
-        at = first + step * (terms - 1)
-        add_one(p, q, a[at : at + n], b[at : at + n], f, g, 2 * (terms - 1))
+        a, b = rows[at : at + n], rows[at + beside : at + beside + n]
+        f0, f1, g0, g1 = f[-2], f[-1], g[-2], g[-1]
+        for i in range(n):
+            p[i] = (p[i] + f0 * a[i]) + f1 * b[i]
+            q[i] = (q[i] + g0 * a[i]) + g1 * b[i]
 
 
 @compiled

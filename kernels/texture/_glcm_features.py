@@ -10,17 +10,14 @@ joint variance = (V + C) / 4 and correlation = (V - C) / (V + C), which cancels 
 form. Only joint maximum, joint entropy and angular second moment need U, and these only the
 multiset of its counts.
 
-Entropies are summed as integers, in units of 2^-57 of N: sum of int(c log2(c) 2^57 / N'), N' the
-power of two at or above N. The order of summation then does not matter, so that any machine, GPU
-included, gets the same bits; log2 and exp are built from +, -, *, / alone for the same reason.
+Entropies are sums of integers, see `_information.py`.
 """
-
-from functools import cache
 
 import numpy as np
 
 from .._cpu import compiled
 from .._kernel import Feature
+from ._information import entropy, exp_minus, information, unit_of
 
 FEATURES = tuple(
     Feature(*row)
@@ -53,70 +50,15 @@ FEATURES = tuple(
     )
 )
 
-LOG2_TERMS = 10  # z^2 <= 0.0295: the next term is below 2^-53
-EXP_TERMS = 14
-TABLE = 1 << 14
 NOISE = 1e-9  # bits; mutual information below it is rounding and counts as 0
-
-
-@compiled
-def log2(x):
-    """Binary logarithm of a float64 >= 1; exact for powers of two, otherwise to 2 ulp."""
-    exponent = 0.0
-    while x > 1.4142135623730951:
-        x *= 0.5
-        exponent += 1.0
-    z = (x - 1.0) / (x + 1.0)
-    square, series = z * z, 0.0
-    for k in range(LOG2_TERMS, -1, -1):
-        series = series * square + 1.0 / (2.0 * k + 1.0)
-    return exponent + 2.8853900817779268 * z * series  # 2 / ln 2
-
-
-@compiled
-def exp_minus(t):
-    """exp(-t) for t >= 0, to a few ulp."""
-    halvings = np.floor(t * 1.4426950408889634 + 0.5)
-    rest, series = halvings * 0.6931471805599453 - t, 1.0
-    for k in range(EXP_TERMS, 0, -1):
-        series = 1.0 + series * rest / k
-    while halvings > 0.0:
-        series *= 0.5
-        halvings -= 1.0
-    return series
-
-
-def unit_of(pixels: int) -> float:
-    """The unit of information for matrices of so many pixels: 2^57 / N', N' >= 8 pixels."""
-    return 2.0 ** (57 - (8 * pixels - 1).bit_length())
-
-
-@cache
-def information_table() -> np.ndarray:
-    """c log2(c) for the counts that are met most."""
-    table = np.array([0.0] + [count * log2(float(count)) for count in range(1, TABLE)])
-    table.flags.writeable = False
-    return table
-
-
-@compiled
-def information(counts, unit, table):
-    """Sum of c log2(c) over uint32 counts, as an integer number of units."""
-    total = np.int64(0)
-    for count in counts:
-        if count < table.size:
-            total += np.int64(table[count] * unit)
-        else:
-            total += np.int64(count * log2(np.float64(count)) * unit)
-    return total
 
 
 @compiled
 def fold(counts, side, histograms):
     """Ordered counts (side, side) -> N p_ij in the upper triangle, in place; returns P.
 
-    histograms (4, 2 side) become S, D, H and the diagonal N p_ii. Row and column 0, the pairs with
-    a pixel outside the region, are left out.
+    histograms (4, 2 side or more) become S, D, H and the diagonal N p_ii. Row and column 0, the
+    pairs with a pixel outside the region, are left out.
     """
     sums, differences = histograms[0], histograms[1]
     marginal, diagonal = histograms[2], histograms[3]
@@ -142,7 +84,7 @@ def fold(counts, side, histograms):
 
 
 @compiled
-def summarise(counts, side, unit, table, histograms, totals):
+def summarise(counts, side, table, histograms, totals):
     """All that the features need of one matrix, as integers.
 
     counts       uint32 (side^2,), side = top + 1: ordered pairs (a, b) at a side + b; folded
@@ -150,6 +92,7 @@ def summarise(counts, side, unit, table, histograms, totals):
     totals       int64 (4,): P, greatest count, sum of squares and information of the counts N p_ij
     """
     pairs = fold(counts, side, histograms)
+    unit = unit_of(2 * pairs)
     diagonal = histograms[3]
     greatest, squares, once, bits = np.uint32(0), np.int64(0), np.int64(0), np.int64(0)
     for i in range(1, side):
@@ -167,13 +110,6 @@ def summarise(counts, side, unit, table, histograms, totals):
 
 
 # ---- float64 from here on, each sum in the order of its histogram
-
-
-@compiled
-def entropy(bits, total, unit):
-    """Entropy in bits of counts that add up to `total` and whose information is `bits`."""
-    whole = np.int64(total * log2(np.float64(total)) * unit)
-    return (whole - bits) / (unit * total)
 
 
 @compiled
@@ -224,12 +160,13 @@ def inverse_differences(differences, pairs, top):
 
 
 @compiled
-def add_features(histograms, totals, top, unit, table, values):
+def add_features(histograms, totals, top, table, values):
     """Adds the 25 features of one matrix, as `summarise` gives it, to `values`; `top` is Ng."""
     sums, differences = histograms[0, : 2 * top + 1], histograms[1, :top]
     marginal = histograms[2, : top + 1]
     pairs, greatest, squares, joint = totals[0], totals[1], totals[2], totals[3]
     both = 2 * pairs
+    unit = unit_of(both)
     mean, tendency, shade, prominence = moments(sums, pairs)
     dissimilarity, contrast, variance = spread(differences, pairs)
     scatter, covariance = tendency + contrast, tendency - contrast
@@ -265,22 +202,3 @@ def add_features(histograms, totals, top, unit, table, values):
     values[22] += prominence
     values[23] += -mutual / level_entropy if level_entropy > 0.0 else 0.0
     values[24] += np.sqrt(1.0 - exp_minus(2.0 * mutual))
-
-
-@compiled
-def features(histograms, totals, boxes, unit, table, values):
-    """Means over the matrices that hold a pair: (m, matrices, ...) -> values (m, 25), NaN if none.
-
-    boxes   int64 (m, 3), from `quantise`: the last is the region's highest level
-    """
-    for region in range(values.shape[0]):
-        of_region, found = values[region], 0
-        for f in range(of_region.size):
-            of_region[f] = 0.0
-        for k in range(totals.shape[1]):
-            if totals[region, k, 0] > 0:
-                found += 1
-                top = boxes[region, 2]
-                add_features(histograms[region, k], totals[region, k], top, unit, table, of_region)
-        for f in range(of_region.size):
-            of_region[f] = of_region[f] / found if found else np.nan

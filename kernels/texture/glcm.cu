@@ -1,15 +1,14 @@
 // Co-occurrence matrices and the 25 features of _glcm_features.py, of grey levels 1..Ng, 0 outside.
 // One block of 256 threads a region; blocks go on with region + gridDim.x.
 //
-// U_ij (i <= j) is counted with integer atomics in four tables, one a direction: triangles of
-// top (top + 1) / 2 cells, in shared memory (IN_SHARED = 1) or in global scratch. Floating point
+// U_ij (i <= j) is counted with integer atomics in four tables, one a direction, four directions at
+// a time: triangles of top (top + 1) / 2 cells, in shared memory (IN_SHARED = 1) or in global
+// scratch. MOST: levels. Floating point
 // sums are made by one thread in the order of the CPU code, everything before is integer: the same
 // bits as there.
-#include "_cuda.cuh"
+#include "_information.cuh"
 
-enum : int { DIRECTIONS = 4, FEATURES = 25, MOST = 256 };  // MOST: levels
-
-using int64 = long long;
+enum : int { TABLES = 4, FEATURES = 25 };
 
 struct Matrix {  // what the features need, in shared memory
   uint32 sums[2 * MOST + 1], differences[MOST], marginal[MOST + 1];  // S, D, H
@@ -18,68 +17,33 @@ struct Matrix {  // what the features need, in shared memory
   double mean, tendency, contrast;
 };
 
-__device__ double log2_of(double count) {
-  double exponent = 0.0;
-  while (count > 1.4142135623730951) {
-    count *= 0.5;
-    exponent += 1.0;
-  }
-  const double z = (count - 1.0) / (count + 1.0), square = z * z;
-  double series = 0.0;
-#pragma unroll 1
-  for (int k = 10; k >= 0; k--) series = series * square + 1.0 / (2.0 * k + 1.0);
-  return exponent + 2.8853900817779268 * z * series;
-}
-
-__device__ double exp_minus(double t) {
-  double halvings = floor(t * 1.4426950408889634 + 0.5);
-  const double rest = halvings * 0.6931471805599453 - t;
-  double series = 1.0;
-#pragma unroll 1
-  for (int k = 14; k > 0; k--) series = 1.0 + series * rest / k;
-  for (; halvings > 0.0; halvings -= 1.0) series *= 0.5;
-  return series;
-}
-
-__device__ __forceinline__ int64 information(uint32 count, double unit) {
-  return count ? (int64)(count * log2_of(count) * unit) : 0;
-}
-
-// Entropy in bits of counts that add up to `total` and whose information is `bits`.
-__device__ double entropy(int64 bits, int64 total, double unit) {
-  return (information((uint32)total, unit) - bits) / (unit * total);
-}
-
-// Information of n counts; every thread gets the sum.
-__device__ int64 information_of(const uint32* counts, int n, double unit, int64* scratch) {
-  int64 bits = 0;
-  for (int k = threadIdx.x; k < n; k += blockDim.x) bits += information(counts[k], unit);
-  return block_reduce(bits, scratch, Sum());
-}
-
 // Cell of the pair of levels a and b, 1..top, in a triangle whose rows are i <= j <= top.
 __device__ __forceinline__ int cell(int a, int b, int top) {
   const int i = min(a, b) - 1, j = max(a, b) - 1;
   return i * (2 * top - i - 1) / 2 + j;
 }
 
-// Adds the pairs of one slice; table m starts at tables + m cells.
-__device__ void count_slice(const uint16* __restrict__ levels, uint32* tables, int cells, int h,
-                            int w, int distance, int top) {
-  for (int at = threadIdx.x; at < h * w; at += blockDim.x) {
-    const int a = levels[at], y = at / w, x = at % w;
+// Adds the pairs of `size` levels for directions first .. first + 3; table m starts at m cells.
+__device__ void count_pairs(const uint16* __restrict__ levels, uint32* tables, int cells, int size,
+                            int row, int64 slab, int distance, int first, int directions, int top) {
+  int64 offsets[TABLES];
+  for (int m = 0; m < TABLES; m++) {
+    const int k = first + m;  // east, south-east, south, south-west; then the nine of the next slab
+    const int z = k >= 4, y = z ? (k - 4) / 3 - 1 : k > 0, x = z ? (k - 4) % 3 - 1 : k == 3 ? -1 : k != 2;
+    offsets[m] = distance * (z * slab + y * row + x);
+  }
+  for (int at = threadIdx.x; at < size; at += blockDim.x) {
+    const int a = levels[at];
     if (a == 0) continue;
-    for (int m = 0; m < DIRECTIONS; m++) {  // east, south-east, south, south-west
-      const int dy = m == 0 ? 0 : distance, dx = m == 2 ? 0 : m == 3 ? -distance : distance;
-      if (y + dy >= h || x + dx < 0 || x + dx >= w) continue;
-      const int b = levels[at + dy * w + dx];
+    for (int m = 0; m < min(TABLES, directions - first); m++) {
+      const int b = levels[at + offsets[m]];
       if (b != 0) atomicAdd(&tables[m * cells + cell(a, b, top)], 1u);
     }
   }
 }
 
 // S, D, H and what is needed of U itself; a warp a row of the triangle.
-__device__ void fold(const uint32* table, int top, double unit, Matrix& matrix, int64* scratch) {
+__device__ void fold(const uint32* table, int top, Matrix& matrix, int64* scratch) {
   for (int k = threadIdx.x; k <= 2 * top; k += blockDim.x) {
     matrix.sums[k] = 0;
     if (k < top) matrix.differences[k] = 0;
@@ -87,6 +51,9 @@ __device__ void fold(const uint32* table, int top, double unit, Matrix& matrix, 
   }
   __syncthreads();
   int64 pairs = 0, joint = 0, squares = 0, greatest = 0;
+  for (int k = threadIdx.x; k < top * (top + 1) / 2; k += blockDim.x) pairs += table[k];
+  pairs = block_reduce(pairs, scratch, Sum());
+  const double unit = unit_of(2 * pairs);
   for (int i = 1 + threadIdx.x / WARP; i <= top; i += blockDim.x / WARP) {
     for (int j = i + threadIdx.x % WARP; j <= top; j += WARP) {
       const uint32 found = table[cell(i, j, top)];
@@ -97,13 +64,11 @@ __device__ void fold(const uint32* table, int top, double unit, Matrix& matrix, 
       atomicAdd(&matrix.differences[j - i], found);
       atomicAdd(&matrix.marginal[i], count);
       if (i != j) atomicAdd(&matrix.marginal[j], count);
-      pairs += found;
       greatest = max(greatest, (int64)count);
       squares += times * ((int64)count * count);
       joint += times * information(count, unit);
     }
   }
-  pairs = block_reduce(pairs, scratch, Sum());
   joint = block_reduce(joint, scratch, Sum());
   squares = block_reduce(squares, scratch, Sum());
   greatest = block_reduce(greatest, scratch, Max());
@@ -176,8 +141,9 @@ __device__ void add_differences(Matrix& matrix, int top, double* values) {
   values[17] += inverse / pairs;
 }
 
-__device__ void add_entropies(const Matrix& matrix, double unit, double* values) {
+__device__ void add_entropies(const Matrix& matrix, double* values) {
   const int64 pairs = matrix.pairs, both = 2 * pairs;
+  const double unit = unit_of(both);
   const double joint_entropy = entropy(matrix.joint, both, unit);
   const double level_entropy = entropy(matrix.of_marginal, both, unit);
   double mutual = 2.0 * level_entropy - joint_entropy;
@@ -200,44 +166,48 @@ __device__ void add_covariances(const Matrix& matrix, double* values) {
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3)
-measure(const uint16* __restrict__ levels, const int* __restrict__ tops,
-        uint32* __restrict__ workspace, float* __restrict__ out, int regions, int d, int h, int w,
-        int most, int distance, int merge_directions, int merge_slices, double unit) {
+measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
+        uint32* __restrict__ workspace, float* __restrict__ out, int regions, int most,
+        int distance, int directions, int merged, int sliced) {
 #if IN_SHARED
   extern __shared__ uint32 tables[];
 #else
-  uint32* tables = workspace + (size_t)blockIdx.x * DIRECTIONS * (most * (most + 1) / 2);
+  uint32* tables = workspace + (size_t)blockIdx.x * TABLES * (most * (most + 1) / 2);
 #endif
   __shared__ Matrix matrix;
   __shared__ int64 scratch[8];
   __shared__ double values[FEATURES];
-  const int matrices = merge_directions ? 1 : DIRECTIONS;
   for (int region = blockIdx.x; region < regions; region += gridDim.x) {
-    const uint16* slice = levels + (size_t)region * d * h * w;
-    const int top = tops[region], cells = top * (top + 1) / 2;
+    const int64* crop = crops + region * CROP_COLUMNS;
+    const int top = crop[TOP], cells = top * (top + 1) / 2, row = crop[ROW];
+    const int64 slab = crop[SLAB];
+    const int pieces = sliced ? crop[DEPTH] : 1, size = sliced ? slab : crop[DEPTH] * slab;
     int found = 0;
     for (int k = threadIdx.x; k < FEATURES; k += blockDim.x) values[k] = 0.0;
-    for (int z = 0; z < d; z++, slice += (size_t)h * w) {
-      if (z == 0 || !merge_slices)
-        for (int k = threadIdx.x; k < DIRECTIONS * cells; k += blockDim.x) tables[k] = 0;
-      __syncthreads();
-      count_slice(slice, tables, cells, h, w, distance, top);
-      __syncthreads();
-      if (merge_slices && z < d - 1) continue;
-      if (merge_directions) {
-        for (int k = threadIdx.x; k < cells; k += blockDim.x)
-          tables[k] += tables[cells + k] + tables[2 * cells + k] + tables[3 * cells + k];
+    for (int piece = 0; piece < pieces; piece++) {
+      for (int first = 0; first < directions; first += TABLES) {
+        if (first == 0 || !merged)
+          for (int k = threadIdx.x; k < TABLES * cells; k += blockDim.x) tables[k] = 0;
         __syncthreads();
-      }
-      for (int m = 0; m < matrices; m++) {
-        fold(tables + m * cells, top, unit, matrix, scratch);
-        if (matrix.pairs == 0) continue;
-        found++;
-        if (threadIdx.x == 0) add_moments(matrix, top, values);
-        if (threadIdx.x == WARP) add_differences(matrix, top, values);
-        if (threadIdx.x == 2 * WARP) add_entropies(matrix, unit, values);
+        count_pairs(levels + crop[START] + (int64)piece * size, tables, cells, size, row, slab,
+                    distance, first, directions, top);
         __syncthreads();
-        if (threadIdx.x == 0) add_covariances(matrix, values);
+        if (merged && first + TABLES < directions) continue;
+        if (merged) {
+          for (int k = threadIdx.x; k < cells; k += blockDim.x)
+            tables[k] += tables[cells + k] + tables[2 * cells + k] + tables[3 * cells + k];
+          __syncthreads();
+        }
+        for (int m = 0; m < (merged ? 1 : min(TABLES, directions - first)); m++) {
+          fold(tables + m * cells, top, matrix, scratch);
+          if (matrix.pairs == 0) continue;
+          found++;
+          if (threadIdx.x == 0) add_moments(matrix, top, values);
+          if (threadIdx.x == WARP) add_differences(matrix, top, values);
+          if (threadIdx.x == 2 * WARP) add_entropies(matrix, values);
+          __syncthreads();
+          if (threadIdx.x == 0) add_covariances(matrix, values);
+        }
       }
     }
     __syncthreads();

@@ -1,23 +1,21 @@
-"""Grey level co-occurrence: the 25 IBSI features of every region of a batch.
+"""Grey level co-occurrence: the 25 IBSI features of every region.
 
     p_ij = (pairs of pixels at offset m or -m whose levels are i and j) / (all such pairs)
 
-for the four directions m = (0, d), (d, d), (d, 0), (d, -d) (y, x) at Chebyshev distance d, both
-pixels inside the region. The columns and their formulas are the table `FEATURES`.
+for the directions m of `_aggregation.py` at Chebyshev distance d, both pixels inside the region:
+4 in images, 13 in volumes. The columns and their formulas are the table `FEATURES`.
 
-images      (n, h, w), or (n, d, h, w): volumes as stacks of slices, pairs stay within a slice;
-            uint8, uint16, int16 or float32 in any intensity unit
-masks       uint8 of the same shape, 0 outside the region; one region an image
-values      float32 (n, 25); levels and bits as units, computed in float64
-binning     how intensities become levels 1..Ng: see `_quantise.py`
-aggregation "avg" features of each direction and slice, averaged (IBSI BTW3); "slice_merged"
-            directions of a slice summed first (SUJT); "direction_merged" slices of a direction
-            summed first (JJUI); "merged" all summed (ZW7Z). For one slice the first equals the
-            third and the second the last. Matrices without a pair take no part in an average
+images      (n, h, w), or volumes (n, d, h, w); uint8, uint16, int16 or float32 in any unit
+regions     masks, one region an image; or `Regions` of labelled objects or windows
+values      float32 (regions, 25); levels and bits as units, computed in float64
+binning     how intensities become levels 1..Ng: see `_levels.py`
+slices, directions  how the matrices are summed or their features averaged: see `_aggregation.py`.
+            Matrices without a pair take no part in a mean
 borders     pairs with a pixel outside the image or the region are not counted
-cost        4 increments a pixel, then (Ng + 1)^2 cells a matrix. Workspace: on the CPU, a thread,
-            256 KB or 2 bytes a pixel of one region, and 16 (Ng + 1)^2 bytes; on the GPU 2 bytes a
-            pixel of the batch, and up to 140 MB for more than 64 levels
+cost        4 or 13 increments a pixel, then (Ng + 1)^2 cells a matrix. Workspace: on the CPU, a
+            thread, 256 KB or 2 bytes a pixel of one region, and 4 (Ng + 1)^2 bytes a table, of
+            which there are 4, or 13 for averaged volumes; on the GPU 2 bytes a pixel of all boxes,
+            and up to 560 MB for more than 64 levels
 nan         NaN and infinite pixels leave the region. No pair (empty, one pixel): all columns NaN.
             One level only: the limits of the formulas, with correlation 1 and information
             correlations 0
@@ -25,63 +23,67 @@ source      IBSI reference manual (arXiv 1612.07003), section 3.6; Haralick, Sha
             1973, IEEE TSMC 3(6); Unser 1986, IEEE TPAMI 8(1)
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 
 from .. import _cuda
-from .._cpu import compiled, frozen_view
-from .._kernel import Cost, Measure, Parameter, Quality
-from ._glcm_features import FEATURES, NOISE, features, information_table, summarise, unit_of
-from ._quantise import gpu_levels, levels_of, quantise, scale
+from .._cpu import compiled
+from .._kernel import Cost, Parameter, Quality
+from .._regions import RegionMeasure
+from ._aggregation import AVERAGED, DIRECTIONS, MERGED, SLICES, VOLUME, steps, suffix
+from ._glcm_features import FEATURES, NOISE, add_features, summarise
+from ._information import information_table
+from ._levels import (
+    DEPTH,
+    MOST,
+    PARAMETERS,
+    ROW,
+    SLAB,
+    START,
+    TOP,
+    Part,
+    cpu_crops,
+    gpu_crops,
+    levels_of,
+    measure,
+    neighbour,
+    scale,
+)
 
 _source = _cuda.Cuda(__file__)
 
-DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1))  # (y, x); the opposite ones by symmetry
-BTW3, SUJT, JJUI, ZW7Z = AGGREGATIONS = ("avg", "slice_merged", "direction_merged", "merged")
-CACHED = 1 << 17  # numbers that a block of regions keeps on the CPU: it stays in the second cache
-WORTH_A_THREAD = 1 << 18  # pixels: about 2 ms of work, far more than it takes to wake a thread
 LAUNCHED = 1 << 16  # blocks of a GPU launch, at most; a block goes on to further regions
 SHARED_LEVELS = 64  # four triangles of 64 levels are 33 KB of shared memory
-SCRATCH_BLOCKS = 264  # with more levels a block's tables are in global memory: 0.5 MB at 256
+SCRATCH_BLOCKS = 264  # with more levels a block's tables are in global memory
 
 
 # ---- the definition
 
 
-def reference(images, masks, *, levels=32, binning="count", width=25.0, low=0.0, distance=1,
-              aggregation="avg"):  # fmt: skip
+def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0, distance=1,
+              directions=AVERAGED, slices=VOLUME):  # fmt: skip
     """The definition in plain NumPy, float64 up to the last step."""
     rule = scale(levels, binning, width, low)
-    values = np.full((len(images), len(FEATURES)), np.nan)
-    for image, mask, out in zip(images, masks, values, strict=True):
+    values = np.full((len(where), len(FEATURES)), np.nan)
+    offsets = steps(images, slices, distance)
+    for (image, mask), out in zip(where.crops(images), values, strict=True):
         grey = levels_of(image, mask, rule)
         top = int(grey.max(initial=0))
-        slices = grey.reshape(-1, *grey.shape[-2:])
-        counts = np.array(
-            [[co_occurrence(s, m, distance, top) for m in DIRECTIONS] for s in slices]
-        )
-        if aggregation in (SUJT, ZW7Z):
+        pieces = grey[:, None] if slices == AVERAGED else grey[None]
+        counts = np.array([[co_occurrence(p, m, top) for m in offsets] for p in pieces])
+        if directions == MERGED:
             counts = counts.sum(axis=1, keepdims=True)
-        if aggregation in (JJUI, ZW7Z):
-            counts = counts.sum(axis=0, keepdims=True)
         found = [formulas(m / m.sum()) for row in counts for m in row if m.any()]
         if found:
             out[:] = np.mean(found, axis=0)
     return values.astype(np.float32)
 
 
-def co_occurrence(grey, direction, distance, top):
-    """Symmetric counts (top, top) of one slice of levels, 0 outside, in one direction."""
-    dy, dx = direction[0] * distance, direction[1] * distance
-    (h, w), counts = grey.shape, np.zeros((top + 1, top + 1), np.int64)
-    if dy < h and abs(dx) < w:
-        here = grey[: h - dy, max(0, -dx) : w - max(0, dx)]
-        there = grey[dy:, max(0, dx) : w - max(0, -dx)]
-        np.add.at(counts, (here, there), 1)
+def co_occurrence(grey, offset, top):
+    """Symmetric counts (top, top) of levels (d, h, w), 0 outside, at one offset (z, y, x)."""
+    counts = np.zeros((top + 1, top + 1), np.int64)
+    np.add.at(counts, (grey, neighbour(grey, offset)), 1)
     return (counts + counts.T)[1:, 1:]
 
 
@@ -121,166 +123,151 @@ def entropy(p):
     return max(0.0, -(p * np.log2(p)).sum())
 
 
-# ---- CPU: blocks of regions, small enough for a core's cache, shared out to threads
+# ---- CPU
 
 
 @compiled
-def count_pairs(levels, length, stride, distance, counts, side):
-    """Adds the ordered pairs of one slice to counts (4, side^2), a direction each.
+def count_pairs(levels, offsets, counts, side):
+    """Adds the ordered pairs (levels[k], levels[k + offset]) to counts (4, side^2), one an offset.
 
-    levels is flat, in rows of `stride` whose last `distance` pixels are 0, and followed by enough
-    zeros: every neighbour exists, and pairs with the outside end in row or column 0. The four
-    tables are four chains of increments, which hides the latency of a store that is loaded again;
-    shifted views and unsigned indices spare the test for an index below 0.
+    Four tables are four chains of increments, which hides the latency of a store that is loaded
+    again. Pairs with the outside, level 0, end in row or column 0. Shifted views and unsigned
+    indices spare the test for an index below 0.
     """
-    east, south_east, south, south_west = counts[0], counts[1], counts[2], counts[3]
-    down = distance * stride
-    right, below = levels[distance:], levels[down:]
-    below_right, below_left = levels[down + distance :], levels[down - distance :]
-    for at in range(length):
-        row = np.uint64(levels[at]) * np.uint64(side)
-        east[row + right[at]] += np.uint32(1)
-        south_east[row + below_right[at]] += np.uint32(1)
-        south[row + below[at]] += np.uint32(1)
-        south_west[row + below_left[at]] += np.uint32(1)
+    length = levels.size - offsets.max()
+    if offsets.size == 4:
+        first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
+        one, two = levels[offsets[0] :], levels[offsets[1] :]
+        three, four = levels[offsets[2] :], levels[offsets[3] :]
+        for at in range(length):
+            row = np.uint64(levels[at]) * np.uint64(side)
+            first[row + one[at]] += np.uint32(1)
+            second[row + two[at]] += np.uint32(1)
+            third[row + three[at]] += np.uint32(1)
+            fourth[row + four[at]] += np.uint32(1)
+    else:
+        for m in range(offsets.size):
+            table, other = counts[m], levels[offsets[m] :]
+            for at in range(length):
+                table[np.uint64(levels[at]) * np.uint64(side) + other[at]] += np.uint32(1)
 
 
 @compiled
-def clear(counts, used):
-    """Zeros the cells that the region's levels can reach."""
-    for cell in range(used):
-        counts[cell] = 0
+def count_directions(levels, offsets, counts, side, merged):
+    """Counts of all offsets: a table each, or all in the first."""
+    cells = side * side
+    for m in range(counts.shape[0]):
+        counts[m, :cells] = np.uint32(0)
+    for m in range(0, offsets.size, 4):
+        tables = counts if merged else counts[m : m + 4]
+        count_pairs(levels, offsets[m : m + 4], tables, side)
+    if merged:
+        first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
+        for cell in range(cells):
+            first[cell] += second[cell] + third[cell] + fourth[cell]
 
 
 @compiled
-def merge(counts, used):
-    """Adds the tables of all directions to the first."""
-    for m in range(1, 4):
-        for cell in range(used):
-            counts[0, cell] += counts[m, cell]
+def measure_block(levels, crops, directions, merged, sliced, table, counts, histograms, out):
+    """Features of a block of regions.
 
-
-@compiled
-def count(levels, boxes, distance, merge_directions, merge_slices, unit, table, counts,
-          histograms, totals):  # fmt: skip
-    """Integer summaries of the matrices of each region, in the order slice, direction.
-
-    levels, boxes        a block of m regions, from `quantise`
-    counts               uint32 (4, (Ng + 1)^2) of scratch
-    histograms, totals   (m, matrices, 4, 2 (Ng + 1)), (m, matrices, 4): see `summarise`
+    levels, crops    see `_levels.py`; directions int64 (m, 3): steps (z, y, x)
+    counts           uint32 (4 or more, (Ng + 1)^2), histograms uint32 (4, 2 (Ng + 1)): scratch
     """
-    directions = 1 if merge_directions else 4
-    for region in range(levels.shape[0]):
-        side, matrix = boxes[region, 2] + 1, 0
-        stride = boxes[region, 1] + distance
-        for z in range(levels.shape[1]):
-            if z == 0 or not merge_slices:
-                for m in range(4):
-                    clear(counts[m], side * side)
-            count_pairs(
-                levels[region, z], boxes[region, 0] * stride, stride, distance, counts, side
+    totals, offsets = np.empty(4, np.int64), np.empty(len(directions), np.int64)
+    for region in range(len(crops)):
+        crop, values = crops[region], out[region]
+        for m in range(len(directions)):
+            z, y, x = directions[m]
+            offsets[m] = z * crop[SLAB] + y * crop[ROW] + x
+        side, found = crop[TOP] + 1, 0
+        pieces, size = 1, crop[DEPTH] * crop[SLAB]
+        if sliced:
+            pieces, size = crop[DEPTH], crop[SLAB]
+        values[:] = 0.0
+        for piece in range(pieces):
+            first = crop[START] + piece * size
+            reach = levels[first : first + size + offsets.max()]
+            count_directions(reach, offsets, counts, side, merged)
+            for m in range(1 if merged else len(offsets)):
+                summarise(counts[m], side, table, histograms, totals)
+                if totals[0] > 0:
+                    found += 1
+                    add_features(histograms, totals, crop[TOP], table, values)
+        for f in range(values.size):
+            values[f] = values[f] / found if found else np.nan
+
+
+def part(images: Any, column: int, *, levels: int, distance: int, directions: str, slices: str,
+         **_: Any) -> Part:  # fmt: skip
+    """The 25 columns from `column` on, for `measure`."""
+    offsets = steps(images, slices, distance)
+    merged, side = directions == MERGED, levels + 1
+    tables = 4 if merged else len(offsets)
+
+    def begin():
+        scratch = np.empty((tables, side**2), np.uint32), np.empty((4, 2 * side), np.uint32)
+
+        def work(levels, crops, out):
+            measure_block(
+                levels,
+                crops,
+                offsets,
+                merged,
+                slices == AVERAGED,
+                information_table(),
+                *scratch,
+                out,
             )
-            if merge_slices and z < levels.shape[1] - 1:
-                continue
-            if merge_directions:
-                merge(counts, side * side)
-            for m in range(directions):
-                summarise(
-                    counts[m], side, unit, table, histograms[region, matrix], totals[region, matrix]
-                )
-                matrix += 1
+
+        return work
+
+    return Part(slice(column, column + len(FEATURES)), begin)
 
 
-def cpu(images, masks, values, *, levels, binning, width, low, distance, aggregation):
-    """`reference`, compiled; a thread takes every so many-th block."""
-    images, masks = _volumes(images), _volumes(masks)
+def cpu(images, where, values, *, levels, binning, width, low, **settings):
+    """`reference`, compiled."""
     rule = scale(levels, binning, width, low)
-    n, d, h, w = images.shape
-    slot, side = (h + distance) * (w + distance) + distance, levels + 1
-    merge_directions, merge_slices = _merged(aggregation)
-    kept = (1 if merge_directions else 4) * (1 if merge_slices else d)  # matrices a region
-    workers = max(1, min(numba.get_num_threads(), images.size // WORTH_A_THREAD))
-    block = max(1, min(CACHED // (d * slot + kept * 8 * side), -(-n // workers)))
-    table, unit = information_table(), unit_of(d * h * w)
-
-    def work(first: int, step: int) -> None:
-        lows, highs = np.empty((2, w), np.float32)
-        grey = np.empty((block, d, slot), np.uint16)
-        boxes, out = np.empty((block, 3), np.int64), np.empty((block, len(FEATURES)))
-        counts = np.empty((4, side**2), np.uint32)
-        histograms = np.empty((block, kept, 4, 2 * side), np.uint32)
-        totals = np.empty((block, kept, 4), np.int64)
-        for start in range(first * block, n, step * block):
-            part = slice(start, min(start + block, n))
-            m = part.stop - start
-            quantise(images[part], masks[part], rule, distance, lows, highs, grey[:m], boxes)
-            count(
-                grey[:m], boxes, distance, merge_directions, merge_slices, unit, table, counts,
-                histograms, totals,
-            )  # fmt: skip
-            features(histograms, totals, boxes, unit, table, out[:m])
-            values[part] = out[:m]
-
-    in_threads(work, min(workers, -(-n // block)))
-
-
-def in_threads(work: Callable[[int, int], None], workers: int) -> None:
-    """work(k, workers) for k < workers, each in a thread of its own."""
-    if workers == 1:
-        return work(0, 1)
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, range(workers), [workers] * workers))
-
-
-def _merged(aggregation: str) -> tuple[bool, bool]:
-    """Whether the matrices of all directions and of all slices are summed."""
-    return aggregation in (SUJT, ZW7Z), aggregation in (JJUI, ZW7Z)
-
-
-def _volumes(array: Any) -> Any:
-    """(n, h, w) as n volumes of one slice."""
-    return array if array.ndim == 4 else array[:, None]
+    parts = [part(images, 0, levels=levels, **settings)]
+    measure(images, where, values, rule, settings["distance"], parts)
 
 
 def matrices(images: Any, masks: Any = None, **parameters: Any) -> np.ndarray:
-    """The counts themselves, for inspection: int64 (n, 4, levels, levels), symmetric.
+    """The counts themselves, for inspection: int64 (regions, m, levels, levels), symmetric.
 
-    Directions are those of `DIRECTIONS`; slices of a volume are summed. NumPy only, by the code
-    that `glcm` runs. Takes the parameters of `glcm`; `aggregation` has no effect.
+    m directions in the order of `_aggregation.py`; merged slices are summed, as "averaged" ones
+    are here. Takes the parameters of `glcm`; `directions` has no effect. NumPy only, by the code
+    that `glcm` runs.
     """
     chosen = glcm.resolve(parameters)
     glcm._check_images(images)
-    masks = _volumes(frozen_view(glcm._masks(images, masks)))
-    images, side, distance = _volumes(frozen_view(images)), chosen["levels"] + 1, chosen["distance"]
-    n, d, h, w = images.shape
-    rule = scale(*(chosen[key] for key in ("levels", "binning", "width", "low")))
-    grey = np.empty((n, d, (h + distance) * (w + distance) + distance), np.uint16)
-    boxes, (lows, highs) = np.empty((n, 3), np.int64), np.empty((2, w), np.float32)
-    quantise(images, masks, rule, distance, lows, highs, grey, boxes)
-    counts = np.zeros((n, 4, side**2), np.uint32)
-    for region, (height, width, _) in enumerate(boxes):
-        for z in range(d):
-            stride = width + distance
-            count_pairs(grey[region, z], height * stride, stride, distance, counts[region], side)
-    ordered = counts.reshape(n, 4, side, side)[..., 1:, 1:].astype(np.int64)
-    return ordered + ordered.swapaxes(2, 3)
+    side, rule = chosen["levels"] + 1, scale(*(chosen[key] for key in PARAMETERS))
+    directions = steps(images, chosen["slices"], chosen["distance"])
+    levels, crops = cpu_crops(images, glcm.place(images, masks), rule, chosen["distance"])
+    found = np.zeros((len(crops), len(directions), side, side), np.int64)
+    for crop, of_region in zip(crops, found, strict=True):
+        top, offsets = crop[TOP] + 1, directions @ (crop[SLAB], crop[ROW], 1)
+        counts = np.zeros((len(offsets), top**2), np.uint32)
+        end = crop[START] + crop[DEPTH] * crop[SLAB] + offsets.max()
+        count_directions(levels[crop[START] : end], offsets, counts, top, False)
+        of_region[:, :top, :top] = counts.reshape(-1, top, top)
+    return (found + found.swapaxes(2, 3))[..., 1:, 1:]
 
 
 # ---- GPU: a block of threads a region
 
 
-def gpu(images, masks, values, *, levels, binning, width, low, distance, aggregation):
+def gpu(images, where, values, *, levels, binning, width, low, distance, directions, slices):
     """`reference` on the GPU: one launch for the levels, one for counts and features."""
-    images, masks = _volumes(images), _volumes(masks)
-    n, d, h, w = images.shape
-    grey, tops = gpu_levels(images, masks, scale(levels, binning, width, low))
+    grey, crops = gpu_crops(images, where, scale(levels, binning, width, low), distance)
     cells = 4 * (levels * (levels + 1) // 2)
     shared = levels <= SHARED_LEVELS
-    blocks = min(n, LAUNCHED if shared else SCRATCH_BLOCKS)
+    blocks = min(len(where), LAUNCHED if shared else SCRATCH_BLOCKS)
     workspace = None if shared else _cuda.empty(images, (blocks, cells), np.uint32)
-    _source.function("measure", IN_SHARED=shared)(
-        blocks, 256, grey, tops, workspace, values, n, d, h, w, levels, distance,
-        *_merged(aggregation), unit_of(d * h * w), smem=4 * cells if shared else 0,
+    _source.function("measure", IN_SHARED=shared, MOST=SHARED_LEVELS if shared else MOST)(
+        blocks, 256, grey, crops, workspace, values, len(where), levels, distance,
+        len(steps(images, slices)), directions == MERGED, slices == AVERAGED,
+        smem=4 * cells if shared else 0,
     )  # fmt: skip
 
 
@@ -288,17 +275,18 @@ def gpu(images, masks, values, *, levels, binning, width, low, distance, aggrega
 
 
 def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Sums of squared counts are 64-bit: at most 2^28 voxels a region."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**28:
-        raise ValueError(f"glcm: a region may have 2^28 voxels, got one of {shape[1:]}")
+    """Counts are 32-bit, sums of their squares 64-bit: at most 2^26 voxels a region."""
+    if np.prod(shape[1:], dtype=np.int64) > 2**26:
+        raise ValueError(f"glcm: a region may have 2^26 voxels, got one of {shape[1:]}")
 
 
-def columns(*, distance: int, aggregation: str, **_: Any) -> tuple[str, ...]:
+def columns(*, distance: int, directions: str, slices: str, **_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
-    return tuple(f"glcm.{feature.name}.d{distance}.{aggregation}" for feature in FEATURES)
+    how = suffix(slices, directions, distance)
+    return tuple(f"glcm.{feature.name}{how}" for feature in FEATURES)
 
 
-glcm = Measure(
+glcm = RegionMeasure(
     name="glcm",
     family="texture",
     reference=reference,
@@ -310,21 +298,16 @@ glcm = Measure(
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={
-        "levels": Parameter(32, "grey levels Ng", low=2, high=256),
-        "binning": Parameter(
-            "count", "bins over each region's range, of fixed width, or none: pixels are levels",
-            choices=("count", "width", "none"),
-        ),
-        "width": Parameter(25.0, "bin width, for binning='width'", low=1e-6, high=1e6),
-        "low": Parameter(0.0, "lower edge of level 1, for binning='width'", low=-1e9, high=1e9),
+        **PARAMETERS,
         "distance": Parameter(1, "Chebyshev distance of a pair", low=1, high=16, unit="pixels"),
-        "aggregation": Parameter("avg", "what is summed before features are computed",
-                                 choices=AGGREGATIONS),
+        "directions": DIRECTIONS,
+        "slices": SLICES,
     },
     examples=(
         {},
-        {"levels": 8, "aggregation": "merged", "distance": 3},
-        {"binning": "width", "width": 20.5, "low": 3.0, "levels": 70},
+        {"levels": 8, "directions": "merged", "distance": 3},
+        {"binning": "width", "width": 20.5, "low": 3.0, "levels": 70, "slices": "averaged"},
+        {"binning": "aligned", "width": 30.0, "levels": 8, "slices": "merged"},
     ),
     tolerance=1e-6,
     gpu_tolerance=1e-6,
@@ -335,4 +318,4 @@ glcm = Measure(
         float64=True,
         excuse="quantisation and the last O(Ng) of a matrix are float64: the values of the CPU",
     ),
-)  # fmt: skip
+)

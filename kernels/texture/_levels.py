@@ -1,0 +1,321 @@
+"""Grey levels for texture: regions cut out of images, their pixels as levels 1..Ng, 0 outside.
+
+    level(v) = min(floor(gain (v - origin) / step), levels - 1) + 1        in float64
+
+binning   "count"   IBSI's fixed bin number: origin the region's minimum, step its range, gain
+                    `levels`; a flat region is level 1
+          "width"   IBSI's fixed bin size: origin `low`, step `width`; pixels outside
+                    low <= v < low + levels width leave the region (re-segmentation)
+          "aligned" bins of `width` whose edges are its multiples, the first that of the region's
+                    minimum; pixels above the last one leave the region
+          "none"    the pixels are levels already; what is outside 1..levels leaves the region
+nan       NaN and infinite pixels leave the region
+source    IBSI reference manual (arXiv 1612.07003), section 2.7, intensity discretisation
+
+A rounded division is monotone, so the highest pixel has the highest level; for integers its floor
+is exact at every bin edge. Every machine rounds alike: the levels are the same everywhere.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _cuda
+from .._cpu import compiled, frozen_view
+from .._parameter import Parameter
+from .._regions import ANY, Regions, volumes
+from .._threads import run, threads
+
+_source = _cuda.Cuda(__file__)
+
+MOST = 1024  # levels
+BINNINGS = ("count", "width", "aligned", "none")
+
+PARAMETERS = {
+    "levels": Parameter(32, "grey levels Ng", low=2, high=MOST),
+    "binning": Parameter(
+        "count",
+        "bins over each region's range, of a width from `low` on, of a width with edges at its "
+        "multiples, or none: pixels are levels",
+        choices=BINNINGS,
+    ),
+    "width": Parameter(25.0, "bin width, for 'width' and 'aligned'", low=1e-6, high=1e6),
+    "low": Parameter(0.0, "lower edge of level 1, for 'width'", low=-1e9, high=1e9),
+}
+
+
+class Scale(NamedTuple):
+    """What is the same for all regions; origin and step are the region's own unless `fixed`."""
+
+    levels: int
+    fixed: bool  # origin and step are given
+    aligned: bool  # the step is given
+    origin: float
+    step: float
+    first: float  # pixels with first <= v < last belong to the region
+    last: float
+
+
+def scale(levels: int, binning: str, width: float, low: float) -> Scale:
+    """The scale that a kernel's four parameters describe."""
+    if binning in ("count", "aligned"):
+        own = float(np.finfo(np.float32).min), float("inf")
+        return Scale(levels, False, binning == "aligned", 0.0, width, *own)
+    if binning == "none":
+        low, width = 1.0, 1.0
+    return Scale(levels, True, False, low, width, low, low + levels * width)
+
+
+def levels_of(image: np.ndarray, mask: np.ndarray, scale: Scale) -> np.ndarray:
+    """The definition, for one region of any rank: int64 levels of the same shape, 0 outside."""
+    v = image.astype(np.float64)
+    inside = (mask != 0) & (v >= scale.first) & (v < scale.last)
+    if not inside.any():
+        return np.zeros(image.shape, np.int64)
+    origin, step, gain = scale.origin, scale.step, 1
+    if scale.aligned:
+        origin = np.floor(v[inside].min() / step) * step
+        inside &= v < origin + scale.levels * step
+    elif not scale.fixed:
+        origin, gain = v[inside].min(), scale.levels
+        step = v[inside].max() - origin or 1.0
+    v[~inside] = origin
+    level = np.floor(gain * (v - origin) / step).astype(np.int64)
+    return np.where(inside, np.minimum(level, scale.levels - 1) + 1, 0)
+
+
+def neighbour(levels: np.ndarray, offset: Sequence[int]) -> np.ndarray:
+    """levels[p + offset] for every p of an array of the offset's rank; 0 outside."""
+    reach = int(np.abs(offset).max())
+    places = [slice(reach + m, reach + m + n) for m, n in zip(offset, levels.shape, strict=True)]
+    return np.pad(levels, reach)[tuple(places)]
+
+
+# ---- regions as crops
+#
+# A crop is a region's box of levels in a flat array, with rows and slabs of zeros between: `border`
+# zeros after each row, `border` rows after each slice, and enough before the first pixel. Every
+# neighbour within `border` pixels then exists and is 0 if it is outside.
+
+START, DEPTH, HEIGHT, WIDTH, ROW, SLAB, TOP, VOXELS = range(8)  # columns of a table of crops
+
+
+def layout(where: Regions, border: int) -> tuple[np.ndarray, int]:
+    """(m, 8) int64 table of crops that lie one behind another, and the cells that they take.
+
+    START is the first pixel, ROW and SLAB the steps down and deep; TOP and VOXELS are filled with
+    the levels: the highest level and the number of pixels inside.
+    """
+    crops = np.zeros((len(where), 8), np.int64)
+    crops[:, DEPTH : WIDTH + 1] = where.sizes
+    crops[:, ROW] = crops[:, WIDTH] + border
+    crops[:, SLAB] = crops[:, ROW] * (crops[:, HEIGHT] + border)
+    lead = border * (1 + crops[:, ROW] + np.where(_deep(where), crops[:, SLAB], 0))
+    cells = 2 * lead + crops[:, DEPTH] * crops[:, SLAB]
+    crops[:, START] = np.cumsum(cells) - cells + lead
+    return crops, int(cells.sum())
+
+
+def _deep(where: Regions) -> bool:
+    """Whether the images are volumes, where neighbours lie in other slices, too."""
+    return len(where.shape) == 4
+
+
+# ---- CPU: crops of a block of regions
+
+
+@compiled
+def _mark(flags, pixels, labels, label, first, last):
+    """Which pixels of a row are inside; `labels` is empty if all of its pixels are."""
+    if labels.size == 0:
+        for x in range(pixels.size):
+            v = np.float32(pixels[x])
+            flags[x] = (v >= first) & (v < last)
+    elif label == ANY:
+        for x in range(pixels.size):
+            v = np.float32(pixels[x])
+            flags[x] = (labels[x] != 0) & (v >= first) & (v < last)
+    else:
+        for x in range(pixels.size):
+            v = np.float32(pixels[x])
+            flags[x] = (labels[x] == label) & (v >= first) & (v < last)
+
+
+@compiled
+def _extent(pixels, flags, lows, highs):
+    """Least and greatest pixel so far, by column: no chain of dependent comparisons."""
+    for x in range(pixels.size):
+        v = np.float32(pixels[x])
+        lows[x] = v if (flags[x] != 0) & (v < lows[x]) else lows[x]
+        highs[x] = v if (flags[x] != 0) & (v > highs[x]) else highs[x]
+
+
+@compiled
+def level(v, gain, origin, step, top):
+    """The level of a pixel inside the region; top = levels - 1."""
+    t = gain * (np.float64(v) - origin) / step
+    return np.int32(t if t < top else top) + np.int32(1)
+
+
+@compiled
+def _row_of_levels(row, pixels, flags, gain, origin, step, top):
+    for x in range(pixels.size):
+        found = level(np.float32(pixels[x]), gain, origin, step, top)
+        row[x] = found if flags[x] else np.int32(0)
+
+
+@compiled
+def _range_of(low, high, scale):
+    """gain, origin, step and the first value above the last level."""
+    if scale.fixed:
+        return 1.0, scale.origin, scale.step, scale.last
+    if scale.aligned:
+        origin = np.floor(low / scale.step) * scale.step
+        return 1.0, origin, scale.step, origin + scale.levels * scale.step
+    step = high - low
+    return np.float64(scale.levels), low, step if step != 0.0 else 1.0, np.inf
+
+
+@compiled
+def crop(images, labels, table, scale, levels, crops):
+    """Fills the crops of a block of regions.
+
+    images (n, d, h, w); labels likewise, or of size 0; table: rows of `Regions.table`; levels
+    uint16 (cells,), crops: rows of `layout`, whose last two columns are filled
+    """
+    levels[:] = np.uint16(0)
+    top, widest = scale.levels - 1.0, np.int64(0)
+    for m in range(crops.shape[0]):
+        widest = max(widest, crops[m, WIDTH])
+    flags = np.empty(widest, np.uint8)
+    lows, highs = np.empty(widest, np.float32), np.empty(widest, np.float32)
+    for m in range(crops.shape[0]):
+        image, label, z0, y0, x0 = table[m, 0], table[m, 1], table[m, 2], table[m, 4], table[m, 6]
+        depth, height, width = crops[m, DEPTH], crops[m, HEIGHT], crops[m, WIDTH]
+        x1 = x0 + width
+        lows[:width], highs[:width] = np.inf, -np.inf
+        for z in range(depth):
+            for y in range(height):
+                pixels = images[image, z0 + z, y0 + y, x0:x1]
+                inside = labels[image, z0 + z, y0 + y, x0:x1] if labels.size else labels[0, 0, 0]
+                _mark(flags, pixels, inside, label, scale.first, scale.last)
+                _extent(pixels, flags, lows, highs)
+        low, high = np.float64(np.inf), np.float64(-np.inf)
+        for x in range(width):
+            low, high = min(low, np.float64(lows[x])), max(high, np.float64(highs[x]))
+        crops[m, TOP] = crops[m, VOXELS] = 0
+        if low > high:
+            continue
+        gain, origin, step, last = _range_of(low, high, scale)
+        highest, voxels = np.uint16(0), np.int64(0)
+        for z in range(depth):
+            for y in range(height):
+                pixels = images[image, z0 + z, y0 + y, x0:x1]
+                inside = labels[image, z0 + z, y0 + y, x0:x1] if labels.size else labels[0, 0, 0]
+                _mark(flags, pixels, inside, label, scale.first, min(last, scale.last))
+                at = crops[m, START] + z * crops[m, SLAB] + y * crops[m, ROW]
+                row = levels[at : at + width]
+                _row_of_levels(row, pixels, flags, gain, origin, step, top)
+                for x in range(width):
+                    highest = max(highest, row[x])
+                    voxels += flags[x]
+        crops[m, TOP], crops[m, VOXELS] = highest, voxels
+
+
+def cpu_crops(
+    images: np.ndarray, where: Regions, scale: Scale, border: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Levels (cells,) uint16 and the table of crops (m, 8) int64 of all the regions."""
+    crops, cells = layout(where, border)
+    levels = np.empty(cells, np.uint16)
+    labels = np.empty((1, 1, 1, 0), np.uint8) if where.labels is None else volumes(where.labels)
+    crop(volumes(images), frozen_view(labels), where.table, scale, levels, crops)
+    return levels, crops
+
+
+# ---- CPU: blocks of regions, small enough for a core's cache, shared out to threads
+
+CACHED = 1 << 17  # pixels of a block: its levels stay in the second level cache
+WORTH_A_THREAD = 1 << 14  # pixels, of a block at least
+
+Work = Callable[[np.ndarray, np.ndarray, np.ndarray], None]  # (levels, crops, out) of a block
+
+
+class Part(NamedTuple):
+    """Some of the columns, and who measures them; `begin()` gives a thread its own `Work`."""
+
+    columns: slice
+    begin: Callable[[], Work]
+
+
+def measure(
+    images: np.ndarray, where: Regions, values: np.ndarray, scale: Scale, border: int,
+    parts: Sequence[Part],
+) -> None:  # fmt: skip
+    """values = what the parts measure: `out` (m, columns of the part) float64 for each block.
+
+    Regions go in blocks through all parts while they are in the cache. Where there are too few
+    blocks for all threads, each is cropped for every part anew, so that parts run side by side.
+    """
+    sizes = where.sizes.prod(axis=1)
+    order = np.argsort(-sizes, kind="stable")  # the large first: threads end together
+    starts = _blocks(sizes[order], max(WORTH_A_THREAD, min(CACHED, sizes.sum() // threads())))
+    enough = len(starts) > threads()
+    tasks: list[tuple[np.ndarray, Sequence[Part]]] = []
+    for first, stop in pairwise(starts):
+        for some in [parts] if enough else ([part] for part in parts):
+            tasks.append((order[first:stop], some))
+
+    def serve(first: int, stop: int) -> None:
+        works: dict[int, Work] = {}
+        for rows, some in tasks[first:stop]:
+            levels, crops = cpu_crops(images, where.some(rows), scale, border)
+            for part in some:
+                key = part.columns.start
+                if key not in works:
+                    works[key] = part.begin()
+                out = np.empty((len(rows), part.columns.stop - key))
+                works[key](levels, crops, out)
+                values[rows, part.columns] = out
+
+    run(serve, len(tasks))
+
+
+def _blocks(sizes: np.ndarray, enough: int) -> np.ndarray:
+    """Where blocks of regions start that have `enough` pixels together, and the end.
+
+    sizes   in falling order: a region that is enough alone begins a block and ends it
+    """
+    number = (np.cumsum(sizes) - sizes) // enough + np.cumsum(sizes >= enough)
+    return np.append(np.flatnonzero(np.diff(number, prepend=-1)), len(sizes))
+
+
+# ---- GPU: all crops at once
+
+BLOCKS = 1 << 16  # of a launch, at most; each goes on to further regions
+
+
+def gpu_crops(images: Any, where: Regions, scale: Scale, border: int) -> tuple[Any, Any]:
+    """Levels (cells,) uint16 and the table of crops (m, 8) int64, both on the device."""
+    crops, cells = layout(where, border)
+    levels = _cuda.empty(images, (max(cells, 1),), np.uint16)
+    levels[...] = 0
+    table, crops = on_device(images, where.table), on_device(images, crops)
+    labels = images if where.labels is None else where.labels
+    boxes = where.labels is None
+    _source.function("crop", PIXEL=images.dtype, LABEL=labels.dtype, BOXES=boxes)(
+        min(len(where), BLOCKS), 256, images, labels, table, crops, levels, len(where),
+        *volumes(images).shape[1:], *scale,
+    )  # fmt: skip
+    return levels, crops
+
+
+def on_device(images: Any, array: np.ndarray) -> Any:
+    """The array where the images live."""
+    if isinstance(images, np.ndarray):
+        return array.copy()
+    there = _cuda.empty(images, array.shape, array.dtype)
+    there.set(array)
+    return there
