@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from medkern.kernels import Filter, Kernel
+from medkern.kernels import Filter, Kernel, Measure
 
 from .peers import Peer
 
@@ -64,9 +64,9 @@ def _reference(
     kernel: Kernel, images: np.ndarray, masks: np.ndarray | None, **parameters: Any
 ) -> Any:
     chosen = kernel.settle(images, kernel.resolve(parameters))
-    if masks is None:
-        return kernel.reference(images, **chosen)
-    return kernel.reference(images, masks, **chosen)
+    if isinstance(kernel, Measure):
+        return kernel.reference(images, kernel.place(images, masks), **chosen)
+    return kernel.reference(images, **chosen)
 
 
 def _values(result: Any) -> np.ndarray:

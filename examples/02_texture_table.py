@@ -19,6 +19,6 @@ table = Features(values, names, tuple(f"cell-{i}" for i in range(len(cells))))
 
 path = Path(tempfile.mkdtemp()) / "cells.parquet"
 table.to_parquet(path)
-contrast = table.select(["glcm.contrast.d1.avg"]).values[:, 0]
+contrast = table.select(["glcm.contrast.d1.averaged"]).values[:, 0]
 print(f"{values.shape[1]} features of {values.shape[0]} regions in {path.name}")
 print(f"contrast {contrast[:500].mean():.0f} (noisy), {contrast[500:].mean():.0f} (smooth)")

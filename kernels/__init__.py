@@ -38,6 +38,7 @@ from .denoise.anscombe import anscombe as anscombe, anscombe_inverse as anscombe
 from .denoise.rician import rician as rician, rician_inverse as rician_inverse
 from .enhance.clahe import clahe as clahe
 from .texture.glcm import glcm as glcm
+from .texture.ngtdm import ngtdm as ngtdm
 # isort: on
 
 

@@ -1,6 +1,7 @@
 """The cases of the catalogue that every contract test runs."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from medkern import kernels as mk
 from medkern.kernels import _cuda
+from medkern.kernels._regions import Regions, whole
 
 CATALOGUE = mk.catalogue()
 
@@ -74,7 +76,10 @@ def on_gpu(kernel: mk.Kernel, images: np.ndarray, runner: Any, **given: Any) -> 
     chosen = kernel.settle(images, chosen)
     if isinstance(kernel, mk.Measure):
         out = np.empty((len(images), len(kernel.names(**chosen))), np.float32)
-        arrays = (images, kernel.place(images, masks_of(images)), out)
+        where = kernel.place(images, masks_of(images))
+        if isinstance(where, Regions):  # on a device the box of a mask is the whole image
+            where = replace(where, table=whole(images.shape).table)
+        arrays = (images, where, out)
     else:
         assert isinstance(kernel, mk.Filter)
         out = np.empty(images.shape, kernel.result_dtype(images.dtype, **chosen))

@@ -151,7 +151,7 @@ def test_unequal_parameters_and_missing_libraries_make_no_row():
     regions = SHAPES["cell-rois-8x16x16"]
     for kernel, shape, chosen, peer, reason in (
         (clahe, PATCH, {"bits": 12}, replace(skimage, package="json"), "another function"),
-        (glcm, regions, {"aggregation": "merged"}, replace(mahotas, package="json"), "averages"),
+        (glcm, regions, {"directions": "merged"}, replace(mahotas, package="json"), "averages"),
         (clahe, PATCH, {"bits": 16}, replace(opencv, package="no_such"), "is not installed; pip"),
     ):
         with pytest.raises(NoContest, match=reason):

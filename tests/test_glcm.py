@@ -7,10 +7,16 @@ from hypothesis.extra import numpy as arrays
 
 from medkern.bench.ptx import Interpreter
 from medkern.kernels import _cuda
-from medkern.kernels.texture._glcm_features import FEATURES, exp_minus, information_table
-from medkern.kernels.texture._quantise import levels_of, scale
-from medkern.kernels.texture.glcm import AGGREGATIONS, glcm, matrices
+from medkern.kernels.texture._glcm_features import FEATURES
+from medkern.kernels.texture._information import exp_minus, information_table
+from medkern.kernels.texture._levels import levels_of, scale
+from medkern.kernels.texture.glcm import glcm, matrices
 
+AGGREGATIONS = [
+    {"slices": s, "directions": d}
+    for s in ("volume", "averaged", "merged")
+    for d in ("averaged", "merged")
+]
 NAMES = [feature.name for feature in FEATURES]
 POSITION = {name: k for k, name in enumerate(NAMES)}
 regions = arrays.arrays(np.uint8, (2, 9, 11), elements=st.integers(0, 40))
@@ -68,10 +74,10 @@ def test_haralick_features_equal_mahotas():
 @given(regions, areas, st.sampled_from(AGGREGATIONS))
 @settings(max_examples=40, deadline=None)
 def test_the_compiled_code_equals_the_definition(images, masks, aggregation):
-    chosen = glcm.resolve({"levels": 7, "aggregation": aggregation})
+    chosen = glcm.resolve({"levels": 7, **aggregation})
     for grey, area in ((images, masks), (images[None], masks[None])):  # slices and a volume
         values, _ = glcm(grey, area, **chosen)
-        want = glcm.reference(grey, area, **chosen)
+        want = glcm.reference(grey, glcm.place(grey, area), **chosen)
         np.testing.assert_allclose(values, want, rtol=1e-6, atol=1e-7)
 
 
@@ -131,12 +137,12 @@ def test_the_dtype_does_not_matter(dtype):
     np.testing.assert_array_equal(glcm(image.astype(dtype))[0], want)
 
 
-def test_one_slice_makes_the_2d_and_the_2_5d_aggregations_equal():
+def test_one_slice_makes_the_2d_2_5d_and_3d_aggregations_equal():
     image = smooth(4, (2, 1, 20, 22), 300)
-    by = {name: glcm(image, aggregation=name)[0] for name in AGGREGATIONS}
-    np.testing.assert_array_equal(by["avg"], by["direction_merged"])
-    np.testing.assert_array_equal(by["slice_merged"], by["merged"])
-    np.testing.assert_array_equal(by["avg"], glcm(image[:, 0])[0])
+    for directions in ("averaged", "merged"):
+        for slices in ("volume", "averaged", "merged"):
+            got, _ = glcm(image, slices=slices, directions=directions)
+            np.testing.assert_array_equal(got, glcm(image[:, 0], directions=directions)[0])
 
 
 def test_levels_are_the_standard_s():
@@ -151,14 +157,14 @@ def test_levels_are_the_standard_s():
     ].tolist() == [0, 1, 1, 2, 32, 0]
 
 
-@pytest.mark.parametrize("parameters", [{}, {"levels": 70, "aggregation": "merged"}], ids=str)
+@pytest.mark.parametrize("parameters", [{}, {"levels": 70, "directions": "merged"}], ids=str)
 def test_the_gpu_code_gives_the_bits_of_the_cpu_code(parameters):
     image = smooth(8, (1, 2, 16, 21), 900)
     mask = (np.random.default_rng(8).random(image.shape) < 0.9).astype(np.uint8)
     values, _ = glcm(image, mask, **parameters)
     found = np.empty_like(values)
     with _cuda.running(Interpreter()):
-        glcm.gpu(image, mask, found, **glcm.resolve(parameters))
+        glcm.gpu(image, glcm.place(image, mask), found, **glcm.resolve(parameters))
     np.testing.assert_array_equal(found.view(np.uint32), values.view(np.uint32))
 
 
@@ -175,9 +181,9 @@ def test_a_region_without_a_pair_is_nan():
     assert matrices(images, masks).sum() == 0
 
 
-@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("aggregation", AGGREGATIONS, ids=str)
 def test_a_flat_region_has_the_limit_values(aggregation):
-    values, _ = glcm(np.full((1, 6, 7), 400, np.uint16), aggregation=aggregation)
+    values, _ = glcm(np.full((1, 3, 6, 7), 400, np.uint16), **aggregation)
     found = dict(zip(NAMES, values[0].tolist(), strict=True))
     one = {name for name in NAMES if "inverse_difference" in name} | {
         "joint_maximum", "joint_average", "angular_second_moment", "correlation", "autocorrelation",
@@ -198,7 +204,7 @@ def test_pixels_that_are_not_numbers_leave_the_region():
 def test_a_direction_without_pairs_takes_no_part():
     """One row has pairs in one direction only; the average is that direction's value."""
     row = smooth(6, (1, 1, 30), 50)
-    np.testing.assert_array_equal(glcm(row)[0], glcm(row, aggregation="merged")[0])
+    np.testing.assert_array_equal(glcm(row)[0], glcm(row, directions="merged")[0])
 
 
 def test_many_levels_and_large_distances():
@@ -210,7 +216,7 @@ def test_many_levels_and_large_distances():
         {"levels": 200, "distance": 3},
     ):
         chosen = glcm.resolve(parameters)
-        want = glcm.reference(image, np.ones(image.shape, np.uint8), **chosen)
+        want = glcm.reference(image, glcm.place(image), **chosen)
         np.testing.assert_allclose(glcm(image, **parameters)[0], want, rtol=1e-6, atol=1e-6)
 
 
@@ -218,18 +224,18 @@ def test_many_levels_and_large_distances():
 
 
 def test_column_names():
-    _, names = glcm(np.zeros((1, 4, 4), np.uint8), distance=2, aggregation="merged")
+    _, names = glcm(np.zeros((1, 4, 4), np.uint8), distance=2, directions="merged")
     assert names[0] == "glcm.joint_maximum.d2.merged"
     assert len(set(names)) == 25
 
 
 def test_bad_parameters_say_what_is_allowed():
     image = np.zeros((1, 4, 4), np.uint8)
-    with pytest.raises(ValueError, match=r"glcm: levels must be 2 to 256, got 257"):
-        glcm(image, levels=257)
-    with pytest.raises(ValueError, match=r"glcm: aggregation must be 'avg'.* or 'merged'"):
-        glcm(image, aggregation="median")
-    with pytest.raises(ValueError, match=r"2\^28 voxels"):
+    with pytest.raises(ValueError, match=r"glcm: levels must be 2 to 1024, got 1025"):
+        glcm(image, levels=1025)
+    with pytest.raises(ValueError, match=r"glcm: directions must be 'averaged' or 'merged'"):
+        glcm(image, directions="median")
+    with pytest.raises(ValueError, match=r"2\^26 voxels"):
         glcm(np.broadcast_to(np.uint8(0), (1, 2**11, 2**9, 2**9)))
 
 

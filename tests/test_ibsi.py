@@ -1,7 +1,7 @@
 """Proof against the Image Biomarker Standardisation Initiative's digital phantom.
 
-The published co-occurrence matrices are met cell by cell, and every consensus value of the 2D and
-2.5D aggregations within its tolerance, by the CPU code and by the GPU code in the interpreter.
+The published co-occurrence matrices are met cell by cell, and every consensus value of the 2D,
+2.5D and 3D aggregations within its tolerance, by the CPU code and the GPU code in the interpreter.
 """
 
 import csv
@@ -13,11 +13,19 @@ import pytest
 
 from medkern.bench.ptx import Interpreter
 from medkern.kernels import _cuda
+from medkern.kernels.texture._aggregation import EVERY
 from medkern.kernels.texture._glcm_features import FEATURES
-from medkern.kernels.texture.glcm import AGGREGATIONS, DIRECTIONS, glcm, matrices
+from medkern.kernels.texture.glcm import glcm, matrices
 
 LEVELS = {"binning": "none", "levels": 6}
-TABLES = dict(zip(AGGREGATIONS, ("2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb"), strict=True))
+TABLES = {  # (slices, directions)
+    ("averaged", "averaged"): "2D_avg",
+    ("averaged", "merged"): "2D_comb",
+    ("merged", "averaged"): "2_5D_avg",
+    ("merged", "merged"): "2_5D_comb",
+    ("volume", "averaged"): "3D_avg",
+    ("volume", "merged"): "3D_comb",
+}
 TAGS = [  # of the consensus table, in the order of FEATURES
     "joint_max", "joint_avg", "joint_var", "joint_entr",
     "diff_avg", "diff_var", "diff_entr", "sum_avg", "sum_var", "sum_entr",
@@ -60,29 +68,38 @@ def published(data):
 def test_the_counts_are_the_published_matrices(phantom, published):
     image, mask = phantom
     counts = matrices(image[0], mask[0], **LEVELS)  # four slices as four regions
-    order = [DIRECTIONS.index(d) for d in ((1, 0), (1, -1), (0, 1), (1, 1))]  # that of the manual
+    order = [EVERY.index((0, *d)) for d in ((1, 0), (1, -1), (0, 1), (1, 1))]  # that of the manual
     directional = published["Grey level co-occurrence matrix (2D)"]
     np.testing.assert_array_equal(counts[:, order].swapaxes(0, 1).reshape(-1, 6, 6), directional)
     merged = published["Grey level co-occurrence matrix (2D, merged)"]
     np.testing.assert_array_equal(counts.sum(axis=1), merged)
-    np.testing.assert_array_equal(matrices(image, mask, **LEVELS)[0], counts.sum(axis=0))
+    slices = matrices(image, mask, slices="merged", **LEVELS)
+    np.testing.assert_array_equal(slices[0], counts.sum(axis=0))
+
+
+def test_the_counts_of_the_volume_are_the_published_matrices(phantom, published):
+    counts = matrices(*phantom, **LEVELS)[0]  # the manual's order of directions is another
+    want = published["Grey level co-occurrence matrix (3D)"]
+    assert sorted(m.tolist() for m in counts) == sorted(m.tolist() for m in want)
+    (merged,) = published["Grey level co-occurrence matrix (3D, merged)"]
+    np.testing.assert_array_equal(counts.sum(axis=0), merged)
 
 
 def on_the_gpu(image, mask, **parameters):
     chosen = glcm.resolve(parameters)
     values = np.empty((len(image), len(FEATURES)), np.float32)
     with _cuda.running(Interpreter()):
-        glcm.gpu(image, mask, values, **chosen)
+        glcm.gpu(image, glcm.place(image, mask), values, **chosen)
     return values, glcm.names(**chosen)
 
 
 @pytest.mark.parametrize("measure", [glcm, on_the_gpu], ids=["cpu", "gpu"])
-@pytest.mark.parametrize("aggregation", AGGREGATIONS)
-def test_all_25_features_meet_the_consensus(phantom, consensus, aggregation, measure):
-    values, names = measure(*phantom, aggregation=aggregation, **LEVELS)
+@pytest.mark.parametrize(("slices", "directions"), TABLES)
+def test_all_25_features_meet_the_consensus(phantom, consensus, slices, directions, measure):
+    values, names = measure(*phantom, slices=slices, directions=directions, **LEVELS)
     wrong = []
     for value, name, tag in zip(values[0].tolist(), names, TAGS, strict=True):
-        reference, tolerance = consensus[f"cm_{tag}_{TABLES[aggregation]}"]
+        reference, tolerance = consensus[f"cm_{tag}_{TABLES[slices, directions]}"]
         rounded = round(value, 2 - floor(log10(abs(value))))  # as IBSI compares: three digits
         if abs(rounded - reference) > tolerance + 1e-9 * abs(reference):
             wrong.append(f"{name}: {value}, consensus {reference} +- {tolerance}")

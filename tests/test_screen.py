@@ -121,7 +121,7 @@ def test_without_a_model_a_run_measures(images, tmp_path, small_parts):
     summary = screen(index(images), tmp_path / "run", recipe=recipe)
     table = pq.read_table(tmp_path / "run" / "parts" / "part-00000.parquet")
     assert table.column_names[0] == "id"
-    contrast = table.schema.field("glcm.contrast.d1.avg")
+    contrast = table.schema.field("glcm.contrast.d1.averaged")
     assert contrast.metadata[b"tag"] == b"ACUI"
     assert not any(name.startswith(("score.", "label.")) for name in table.column_names)
     assert set(summary.stages) == {"read", "texture", "write"}

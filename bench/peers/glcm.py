@@ -119,7 +119,7 @@ def same_features(columns: tuple[str, ...]) -> Callable[..., str]:
 
 
 def _column(names: tuple[str, ...], feature: str) -> int:
-    """Where `glcm.<feature>.d1.avg` stands; raises where the kernel no longer has it."""
+    """Where `glcm.<feature>.d1.averaged` stands; raises where the kernel no longer has it."""
     for column, name in enumerate(names):
         if name.split(".")[1] == feature:
             return column
@@ -127,7 +127,7 @@ def _column(names: tuple[str, ...], feature: str) -> int:
 
 
 def _refuses(library: str, dtype: str, *, levels: int, **rest: Any) -> str:
-    if rest.get("aggregation") != "avg":
+    if rest.get("directions") != "averaged":
         return f"{library} averages the features of four directions; it merges no matrices"
     if rest.get("binning") != "count":
         return f"{library} gets levels by fixed bin number here, not by {rest.get('binning')!r}"

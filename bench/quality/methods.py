@@ -110,7 +110,7 @@ def _skimage_nlm(
 
     return denoise_nl_means(
         image,
-        patch_size=2 * (patch or 3) + 1,
+        patch_size=2 * (patch or 2) + 1,
         patch_distance=search or 10,
         h=strength * level,
         sigma=level,

@@ -20,7 +20,7 @@ def features(
     list_: Annotated[bool, typer.Option("--list", help="List every feature and stop.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure texture: one row an image, columns named family.feature.distance.aggregation.
+    """Measure texture: one row an image, columns named family.feature.distance.directions.
 
     Example: medkern features scans/ --recipe ct --out features.parquet
     """

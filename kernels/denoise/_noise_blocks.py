@@ -1,8 +1,9 @@
 """Blocks of 4 x 4 pixels, their coefficients, and what is read from them: noise on the CPU.
 
-A block gives six keys: |d| of its four quarters (d = a - b - c + e of 2 x 2 pixels), |d| of the
-sums of the quarters, and its mean. A key is a float32 as uint32 of the same order, so that a
-quantile is found bit by bit, by counting; `MISSING` is above them all.
+A block gives seven keys: |d| of its four quarters (d = a - b - c + e of 2 x 2 pixels), |d| of the
+sums of the quarters, its mean, and how far its sum is from that of the next block (of every second
+one). A key is a float32 as uint32 of the same order, so that a quantile is found bit by bit, by
+counting; `MISSING` is above them all.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .._cpu import compiled
 
 MOST = 4096  # blocks an image: the standard error of a sigma is then below 1 %
 FEW = 64  # blocks: with fewer the scales are not compared
-FINE, COARSE, MEAN = 0, 4, 5  # where the keys of a block stand
+FINE, COARSE, MEAN, WIDE, KEYS = 0, 4, 5, 6, 7  # where the keys of a block stand
 MISSING = np.uint32(0xFFFFFFFF)
 TOP = np.uint32(0x80000000)
 HUGE = np.float32(1e38)
@@ -26,6 +27,11 @@ BINS = 8
 HALF, TENTH = np.float32(0.67448975), np.float32(1.6448536)  # |normal| is below in 50 and 90 %
 COLOURED = np.float32(2.5)  # coarse against fine noise from which noise is taken for coloured
 TAILS = np.float32(1.8)  # heavier tails of the coarse differences are structure, not noise
+TAKEN = np.float32(1.4)  # of coloured noise, in coarse levels: what a denoiser must take off
+SPREAD = np.float32(1.95)  # heavier tails of the wide differences: structure is in the coarse ones
+EDGES = np.float32(1.5)  # heavier tails of the fine differences are edges
+ROUNDS = 3  # of looking then at those below CUT sigma alone
+CUT, INNER = np.float32(2.0), np.float32(0.63916)  # |normal| below CUT is below INNER in 50 %
 RAYLEIGH = np.float32(1.9130584)  # mean over standard deviation where there is no signal
 CENTRED = np.float32(1.7)  # below this ratio the image is no magnitude
 
@@ -78,7 +84,7 @@ def value_of(key):
 
 @compiled
 def some_keys(first, stop, volumes, masks, keys, rows, columns, flats, magnitude):
-    """Keys of rows first .. stop - 1 of the batch: keys[image, (6, block)].
+    """Keys of rows first .. stop - 1 of the batch: keys[image, (KEYS, block)].
 
     A constant block is missing: it is padding, or clipped. So is a constant quarter, unless
     `flats`, and a block with a pixel that is not finite or outside the mask. With `magnitude`, the
@@ -87,11 +93,11 @@ def some_keys(first, stop, volumes, masks, keys, rows, columns, flats, magnitude
     d, h = volumes.shape[1:3]
     block = np.empty((4, 4), np.float32)
     half = np.empty((2, 2), np.float32)
-    size = keys.shape[1] // 6
+    size = keys.shape[1] // KEYS
     for item in range(first, stop):
         i, k = divmod(item, rows)
         z, y = divmod(row_of(k, rows, d * (h // 4)), h // 4)
-        image, line = volumes[i][z], keys[i]
+        image, line, before = volumes[i][z], keys[i], np.float32(np.nan)
         for x in range(columns):
             lowest, highest, inside = np.float32(np.inf), np.float32(-np.inf), True
             for j in range(4):
@@ -117,11 +123,15 @@ def some_keys(first, stop, volumes, masks, keys, rows, columns, flats, magnitude
                         key_of(abs((a - b) - (c - e))) if seen else MISSING
                     )
             across, down = half[0, 0] - half[0, 1], half[1, 0] - half[1, 1]
-            mean = ((half[0, 0] + half[0, 1]) + (half[1, 0] + half[1, 1])) * np.float32(0.0625)
-            if magnitude and lowest < 0:
-                mean = HUGE
+            whole = (half[0, 0] + half[0, 1]) + (half[1, 0] + half[1, 1])
+            mean = HUGE if magnitude and lowest < 0 else whole * np.float32(0.0625)
             line[COARSE * size + at] = key_of(abs(across - down)) if present else MISSING
             line[MEAN * size + at] = key_of(mean) if present else MISSING
+            line[WIDE * size + at] = MISSING
+            whole = whole if present else np.float32(np.nan)
+            if x % 2:
+                line[WIDE * size + at - 1] = key_of(abs(before - whole))
+            before = whole
 
 
 @compiled
@@ -145,9 +155,12 @@ def key_of_rank(keys, rank):
 
 
 @compiled
-def quantile(keys, tenths, step):
-    """The value below which `tenths` of the keys lie; between the steps of integer images."""
-    count = count_of(keys, MISSING)
+def quantile(keys, limit, tenths, step):
+    """The value below which `tenths` of the keys under the limit lie.
+
+    It lies between the steps of integer images.
+    """
+    count = count_of(keys, limit)
     if count == 0:
         return np.float32(0.0)
     key = key_of_rank(keys, (count - 1) * tenths // 10)
@@ -166,21 +179,45 @@ def some_sigmas(first, stop, keys, factors, step, below, none, sigma):
 
     Where the mean is less than `below` times sigma, sigma is corrected for a Rician magnitude.
     """
-    size, step = keys.shape[1] // 6, np.float32(step)
+    size, step = keys.shape[1] // KEYS, np.float32(step)
     for i in range(first, stop):
         line = keys[i]
-        blocks = count_of(line[COARSE * size : MEAN * size], MISSING)
+        finer, coarser = line[: COARSE * size], line[COARSE * size : MEAN * size]
+        blocks = count_of(coarser, MISSING)
         if blocks == 0:
             sigma[i] = none
             continue
-        fine = quantile(line[: COARSE * size], 5, step) / (np.float32(2.0) * HALF)
-        coarse = quantile(line[COARSE * size : MEAN * size], 5, step) / (np.float32(4.0) * HALF)
-        loud = quantile(line[COARSE * size : MEAN * size], 9, step) / (np.float32(4.0) * TENTH)
-        coloured = blocks >= FEW and coarse > COLOURED * fine and loud < TAILS * coarse
-        sigma[i] = loud if coloured else fine
-        middle = quantile(line[MEAN * size :], 5, np.float32(0.0))
+        fine = quantile(finer, MISSING, 5, step) / (np.float32(2.0) * HALF)
+        coarse = quantile(coarser, MISSING, 5, step) / (np.float32(4.0) * HALF)
+        tails = quantile(coarser, MISSING, 9, step) / (np.float32(4.0) * TENTH)
+        if blocks >= FEW and coarse > COLOURED * fine and tails < TAILS * coarse:
+            sigma[i] = TAKEN * coarse * share(line[WIDE * size :], step)
+        else:
+            sigma[i] = inner(finer, fine, step)
+        middle = quantile(line[MEAN * size : WIDE * size], MISSING, 5, np.float32(0.0))
         if CENTRED * sigma[i] <= middle < np.float32(below) * sigma[i]:
             sigma[i] *= koay_factor(middle / sigma[i], factors)
+
+
+@compiled
+def inner(keys, sigma, step):
+    """Sigma of the fine differences; where their tails are edges, of those below CUT sigma alone."""
+    tails = quantile(keys, MISSING, 9, step) / (np.float32(2.0) * TENTH)
+    if tails <= EDGES * sigma:
+        return sigma
+    for _ in range(ROUNDS):
+        limit = key_of(CUT * (np.float32(2.0) * sigma))
+        sigma = quantile(keys, limit, 5, step) / (np.float32(2.0) * INNER)
+    return sigma
+
+
+@compiled
+def share(keys, step):
+    """How much of the coarse level is noise: less where the wide differences have heavy tails."""
+    middle = quantile(keys, MISSING, 5, step) * TENTH
+    tails = quantile(keys, MISSING, 9, step) * HALF
+    part = min(SPREAD * middle / tails, np.float32(1.0)) if tails > 0 else np.float32(1.0)
+    return part * part
 
 
 @compiled
@@ -198,13 +235,13 @@ def koay_factor(ratio, factors):
 @compiled
 def some_gains(first, stop, keys, found):
     """found[image] = gain and read noise, NaN where there are too few blocks."""
-    size = keys.shape[1] // 6
+    size = keys.shape[1] // KEYS
     edges = np.empty(BINS - 1, np.uint32)
     sums = np.empty((3, BINS, LANES), np.float32)
     means, variances = np.empty(BINS, np.float32), np.empty(BINS, np.float32)
     for i in range(first, stop):
         line = keys[i]
-        middle = line[MEAN * size :]
+        middle = line[MEAN * size : WIDE * size]
         count = count_of(middle, MISSING)
         for b in range(BINS - 1):
             edges[b] = key_of_rank(middle, count * (b + 1) // BINS)

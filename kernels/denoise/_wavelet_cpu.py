@@ -15,50 +15,36 @@ import numpy as np
 
 from .._cpu import compiled
 from .._pixels import store_tile
+from ._inner import inner
+from ._wavelet_vector import sum_pairs
 
 LANES = 32  # of a sum of squares: as a warp adds
 ROWS = 32  # coefficients of a band: its tile stays in the second cache
 NOTHING = np.float32(3e38)  # a threshold that leaves nothing
+# Numbers with a type: for a plain one Numba would compile a version of its own.
+START, NEXT, BEFORE = np.int64(0), np.int64(1), np.int64(-1)
 
 
 @inner
 def add_pairs(p, q, rows, at, beside, step, f, g):
     """The sum with A_m from rows[at + step * m] on, and B_m from `beside` it, for a whole row."""
-    n, terms = p.size, f.size // 2
-    for i in range(n):
-        p[i] = q[i] = np.float32(0.0)
-    for m in range(0, terms - 1, 2):  # two at a time: half the traffic of p and q
-        j, then = 2 * m, at + step
-        a, b = rows[at : at + n], rows[at + beside : at + beside + n]
-        c, d = rows[then : then + n], rows[then + beside : then + beside + n]
-        f0, f1, f2, f3 = f[j], f[j + 1], f[j + 2], f[j + 3]
-        g0, g1, g2, g3 = g[j], g[j + 1], g[j + 2], g[j + 3]
-        for i in range(n):
-            p[i] = (((p[i] + f0 * a[i]) + f1 * b[i]) + f2 * c[i]) + f3 * d[i]
-            q[i] = (((q[i] + g0 * a[i]) + g1 * b[i]) + g2 * c[i]) + g3 * d[i]
-        at += 2 * step
-    if terms % 2:
-        a, b = rows[at : at + n], rows[at + beside : at + beside + n]
-        f0, f1, g0, g1 = f[-2], f[-1], g[-2], g[-1]
-        for i in range(n):
-            p[i] = (p[i] + f0 * a[i]) + f1 * b[i]
-            q[i] = (q[i] + g0 * a[i]) + g1 * b[i]
+    sum_pairs(p, q, rows, at, beside, step, f, g)
 
 
-@compiled
+@inner
 def reflected(i, n):
     """c b a | a b c d | d c b: the index that stands for i."""
     i %= 2 * n
     return i if i < n else 2 * n - 1 - i
 
 
-@compiled
+@inner
 def place(i, n, shift):
     """Where the pixel i of an axis of n, moved by `shift` and then mirrored, comes from."""
     return reflected(reflected(i, n + shift) - shift, n)
 
 
-@compiled
+@inner
 def load_moved(tile, image, y, x, shift):
     """tile[j, i] = pixel (y + j, x + i) of the moved image; 0 where it is not finite."""
     h, w = image.shape
@@ -68,24 +54,22 @@ def load_moved(tile, image, y, x, shift):
     start = x + left - shift[2]
     for j in range(rows):
         row, line = image[place(y + j, h, shift[1])], tile[j]
-        for i in range(left):
-            line[i] = known(row[place(x + i, w, shift[2])])
-        inside = row[start : start + right - left]
-        middle = line[left:right]
+        inside, middle = row[start : start + right - left], line[left:right]
         for i in range(middle.size):
             middle[i] = known(inside[i])
-        for i in range(right, columns):
+        for k in range(columns - middle.size):
+            i = k if k < left else k + middle.size
             line[i] = known(row[place(x + i, w, shift[2])])
 
 
-@compiled
+@inner
 def known(pixel):
     """As float32, 0 where it is not finite."""
     value = np.float32(pixel)
     return value if abs(value) < np.inf else np.float32(0.0)
 
 
-@compiled
+@inner
 def energy(row, lanes):
     """Sum of squares in the order of a warp."""
     lanes[:] = 0
@@ -99,7 +83,7 @@ def energy(row, lanes):
     return tree(lanes)
 
 
-@compiled
+@inner
 def tree(lanes):
     """Their sum, halves onto halves."""
     step = LANES // 2
@@ -110,24 +94,30 @@ def tree(lanes):
     return lanes[0]
 
 
-@compiled
-def forth(tile, bands, energies, y, f, g, work, lanes):
-    """Rows of the four bands from y on, and the energy of each, from the tile under them."""
+@inner
+def forth(memory, width, bands, energies, y, f, g, lanes):
+    """Rows of the four bands from y on, and the energy of each, from the tile under them.
+
+    memory  rows of `width` pixels: the tile, then low, high, odd and even
+    """
+    work = memory.size - 4 * width
+    odd, even = memory[work + 2 * width :], memory[work + 3 * width :]
     half = f.size // 2
-    low, high, odd, even = work[0], work[1], work[2], work[3]
     for k in range(min(ROWS, bands.shape[1] - y)):
-        across_rows(low, high, tile, 2 * k + f.size - 1, np.int64(-2), f, g)
+        low, high = memory[work : work + width], memory[work + width : work + 2 * width]
+        at = (2 * k + f.size - 1) * width
+        add_pairs(low, high, memory, at, -width, -2 * width, f, g)
         for v in range(2):
-            row = low if v == 0 else high
-            for i in range(row.size // 2):
+            row = memory[work + v * width : work + (v + 1) * width]
+            for i in range(width // 2):
                 even[i], odd[i] = row[2 * i], row[2 * i + 1]
             p, q = bands[2 * v, y + k], bands[2 * v + 1, y + k]
-            along_rows(p, q, odd, even, half - 1, np.int64(-1), f, g)
+            add_pairs(p, q, memory, work + 2 * width + half - 1, width, BEFORE, f, g)
             energies[2 * v, y + k] = energy(p, lanes)
             energies[2 * v + 1, y + k] = energy(q, lanes)
 
 
-@compiled
+@inner
 def shrink(row, source, limit, hard):
     """row = source, shrunk by `limit`, or 0 below it if `hard`."""
     if hard:
@@ -140,87 +130,97 @@ def shrink(row, source, limit, hard):
             )
 
 
-@compiled
+@inner
 def back(tile, bands, limits, hard, y, f, g, rows, work):
     """tile = rows 2 y .. of what the four bands, shrunk, came from."""
     half, n = f.size // 2, tile.shape[1] // 2
     pairs = tile.shape[0] // 2
-    low, high, even, odd = work[0], work[1], work[2][:n], work[3][:n]
+    even, odd = tile[0][:n], tile[0][n:]
     columns = bands.shape[2]
+    low, high = work[:columns], work[columns:]
     for k in range(min(pairs + half - 1, bands.shape[1] - y)):
         for v in range(2):
-            shrink(low[:columns], bands[2 * v, y + k], limits[2 * v], hard)
-            shrink(high[:columns], bands[2 * v + 1, y + k], limits[2 * v + 1], hard)
-            along_rows(even, odd, low, high, np.int64(0), np.int64(1), f, g)
-            row = rows[2 * k + v]
+            shrink(low, bands[2 * v, y + k], limits[2 * v], hard)
+            shrink(high, bands[2 * v + 1, y + k], limits[2 * v + 1], hard)
+            add_pairs(even, odd, work, START, columns, NEXT, f, g)
+            row = rows[(2 * k + v) * 2 * n :]
             for i in range(n):
                 row[2 * i], row[2 * i + 1] = even[i], odd[i]
     for k in range(min(pairs, bands.shape[1] - half + 1 - y)):
-        across_rows(tile[2 * k], tile[2 * k + 1], rows, 2 * k, np.int64(2), f, g)
+        add_pairs(tile[2 * k], tile[2 * k + 1], rows, 4 * k * n, 2 * n, 4 * n, f, g)
 
 
 @compiled
-def some_forth(first, stop, planes, bands, energies, shift, f, g):
-    """Rows first .. stop - 1, in bands: planes (d, h, w), moved -> bands (d, 4, h', w')."""
+def some_forth(first, stop, planes, bands, energies, top, shift, f, g):
+    """Bands of rows first .. stop - 1: planes (d, h, w), moved -> rows from `top` on of the
+    coefficients, bands (d, 4, rows, w')."""
     _, _, h, w = bands.shape
     down = (h + ROWS - 1) // ROWS
-    width = 2 * w + f.size - 2
-    tile = np.empty((2 * ROWS + f.size - 2, width), np.float32)
-    work, lanes = np.empty((4, width), np.float32), np.empty(LANES, np.float32)
+    high, width = 2 * ROWS + f.size - 2, 2 * w + f.size - 2
+    memory, lanes = np.empty((high + 4) * width, np.float32), np.empty(LANES, np.float32)
+    tile = memory[: high * width].reshape((high, width))
     for item in range(first, stop):
         z, y = item // down, item % down * ROWS
         plane = planes[place(z, planes.shape[0], shift[0])]
-        load_moved(tile, plane, 2 * y + 2 - f.size, 2 - f.size, shift)
-        forth(tile, bands[z], energies[z], y, f, g, work, lanes)
+        load_moved(tile, plane, 2 * (top + y) + 2 - f.size, 2 - f.size, shift)
+        forth(memory, width, bands[z], energies[z], y, f, g, lanes)
 
 
 @compiled
-def some_back(first, stop, bands, limits, hard, planes, f, g):
-    """Rows first .. stop - 1, in bands: bands (d, 4, h', w'), shrunk -> planes (d, h, w)."""
+def some_back(first, stop, bands, limits, hard, planes, top, f, g):
+    """Bands of rows first .. stop - 1: rows from `top` on of the coefficients, bands
+    (d, 4, rows, w'), shrunk -> planes (d, h, w)."""
     _, h, w = planes.shape
-    half, down = f.size // 2, (h + 2 * ROWS - 1) // (2 * ROWS)
+    half = f.size // 2
+    down = (bands.shape[2] - half + ROWS) // ROWS
     width = w + w % 2
     tile = np.empty((2 * ROWS, width), np.float32)
-    rows = np.empty((2 * (ROWS + half - 1), width), np.float32)
-    work = np.empty((4, max(width, bands.shape[3])), np.float32)
+    rows = np.empty(2 * (ROWS + half - 1) * width, np.float32)
+    work = np.empty(2 * bands.shape[3], np.float32)
     for item in range(first, stop):
         z, y = item // down, item % down * ROWS
         back(tile, bands[z], limits, hard, y, f, g, rows, work)
-        store_tile(planes[z], 2 * y, 0, tile[:, :w])
+        for j in range(min(2 * ROWS, 2 * (bands.shape[2] - half + 1 - y), h - 2 * (top + y))):
+            row, line = planes[z, 2 * (top + y) + j], tile[j]
+            for i in range(w):
+                row[i] = line[i]
 
 
 @compiled
-def some_forth_deep(first, stop, planes, bands, energies, f, g):
-    """Lines first .. stop - 1 along z: planes (d, 4, h, w) -> bands (2, 4, d', h, w)."""
+def some_forth_deep(first, stop, planes, bands, energies, top, f, g):
+    """Lines first .. stop - 1 along z: planes (d, 4, rows, w) -> rows from `top` on of bands
+    (2, 4, d', h, w)."""
     d, _, h, w = planes.shape
-    deep = bands.shape[2]
-    tile, lanes = np.empty((2 * deep + f.size - 2, w), np.float32), np.empty(LANES, np.float32)
+    deep, high = bands.shape[2], 2 * bands.shape[2] + f.size - 2
+    memory, lanes = np.empty(high * w, np.float32), np.empty(LANES, np.float32)
     for item in range(first, stop):
         b, y = item // h, item % h
-        for j in range(tile.shape[0]):
-            tile[j] = planes[reflected(j + 2 - f.size, d), b, y]
+        for j in range(high):
+            line, row = memory[j * w :], planes[reflected(j + 2 - f.size, d), b, y]
+            for i in range(w):
+                line[i] = row[i]
+        y += top
         for k in range(deep):
             p, q = bands[0, b, k, y], bands[1, b, k, y]
-            across_rows(p, q, tile, 2 * k + f.size - 1, np.int64(-2), f, g)
+            add_pairs(p, q, memory, (2 * k + f.size - 1) * w, -w, -2 * w, f, g)
             energies[0, b, k, y], energies[1, b, k, y] = energy(p, lanes), energy(q, lanes)
 
 
 @compiled
-def some_back_deep(first, stop, bands, limits, hard, planes, f, g):
-    """Lines first .. stop - 1 along z: bands (2, 4, d', h, w), shrunk -> planes (d, 4, h, w)."""
+def some_back_deep(first, stop, bands, limits, hard, planes, top, f, g):
+    """Lines first .. stop - 1 along z: rows from `top` on of bands (2, 4, d', h, w), shrunk ->
+    planes (d, 4, rows, w)."""
     d, _, h, w = planes.shape
     deep = bands.shape[2]
-    rows, pair = np.empty((2 * deep, w), np.float32), np.empty((2, w), np.float32)
+    rows, beyond = np.empty(2 * deep * w, np.float32), np.empty(w, np.float32)
     for item in range(first, stop):
         b, y = item // h, item % h
-        for k in range(deep):
-            for v in range(2):
-                shrink(rows[2 * k + v], bands[v, b, k, y], limits[4 * v + b], hard)
+        for j in range(2 * deep):
+            row = rows[j * w : (j + 1) * w]
+            shrink(row, bands[j % 2, b, j // 2, top + y], limits[4 * (j % 2) + b], hard)
         for k in range((d + 1) // 2):
-            across_rows(pair[0], pair[1], rows, 2 * k, np.int64(2), f, g)
-            planes[2 * k, b, y] = pair[0]
-            if 2 * k + 1 < d:
-                planes[2 * k + 1, b, y] = pair[1]
+            odd = planes[2 * k + 1, b, y] if 2 * k + 1 < d else beyond
+            add_pairs(planes[2 * k, b, y], odd, rows, 2 * k * w, w, 2 * w, f, g)
 
 
 @compiled

@@ -317,7 +317,7 @@ bilateral = Filter(
             2.0, "standard deviation of the weights over distance", above=0, unit="pixels"
         ),
         "strength": Parameter(
-            3.0, "standard deviation of the weights over grey levels, in sigmas", above=0
+            3.2, "standard deviation of the weights over grey levels, in sigmas", above=0
         ),
         "sigma": SIGMA,
     },

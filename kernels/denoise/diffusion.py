@@ -269,7 +269,7 @@ diffusion = Filter(
     ndim=(3, 4),
     parameters={
         "sigma": SIGMA,
-        "strength": Parameter(2.0, "kappa: edges above it stay", above=0, unit="sigma"),
+        "strength": Parameter(2.2, "kappa: edges above it stay", above=0, unit="sigma"),
         "conductance": Parameter("exp", "what flows where", choices=CONDUCTANCES),
         "iterations": Parameter(10, "time steps", 1, 100_000),
         "step": Parameter(

@@ -283,7 +283,7 @@ guided = Filter(
             unit="pixels",
         ),
         "strength": Parameter(
-            2.0, "standard deviation of what is smoothed away, in sigmas", above=0
+            2.8, "standard deviation of what is smoothed away, in sigmas", above=0
         ),
         "sigma": replace(SIGMA, meaning=f"{SIGMA.meaning}; of a guide unlike the image: its own"),
     },

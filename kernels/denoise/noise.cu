@@ -1,8 +1,9 @@
-// Noise level of images. `keys` makes six keys of every block of 4 x 4 pixels (see
+// Noise level of images. `keys` makes seven keys of every block of 4 x 4 pixels (see
 // _noise_blocks.py); `sigmas` and `gains` read an image's keys, one block of threads an image.
 #include "_cuda.cuh"
 
-enum : int { THREADS = 128, FINE = 0, COARSE = 4, MEAN = 5, FEW = 64, BINS = 8 };
+enum : int { THREADS = 128, FINE = 0, COARSE = 4, MEAN = 5, WIDE = 6, KEYS = 7 };
+enum : int { FEW = 64, ROUNDS = 3, BINS = 8 };
 enum : uint32 { MISSING = 0xffffffffu };
 
 #define HUGE_MEAN 1e38f
@@ -10,6 +11,11 @@ enum : uint32 { MISSING = 0xffffffffu };
 #define TENTH 1.6448536f
 #define COLOURED 2.5f
 #define TAILS 1.8f
+#define TAKEN 1.4f
+#define SPREAD 1.95f
+#define EDGES 1.5f
+#define CUT 2.0f
+#define INNER 0.63916f
 #define RAYLEIGH 1.9130584f
 #define CENTRED 1.7f
 
@@ -45,10 +51,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
           ((float*)tile[j])[l] = inside ? (float)volumes[at] : __int_as_float(0x7fc00000);
         }
       __syncthreads();
+      float whole = __int_as_float(0x7fc00000);
+      uint32* line = out + (uint64)i * KEYS * size + (uint64)k * columns + x;
       if (x < columns) {
         float lowest = __int_as_float(0x7f800000), highest = -lowest, half[2][2];
         bool present = true;
-        uint32* line = out + (uint64)i * 6 * size + (uint64)k * columns + x;
         float4 pixels[4];
 #pragma unroll
         for (int j = 0; j < 4; j++) {
@@ -71,11 +78,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                 seen ? key_of(fabsf((a - b) - (c - e))) : (uint32)MISSING;
           }
         const float across = half[0][0] - half[0][1], below = half[1][0] - half[1][1];
-        float mean = ((half[0][0] + half[0][1]) + (half[1][0] + half[1][1])) * 0.0625f;
-        if (magnitude && lowest < 0.0f) mean = HUGE_MEAN;
+        if (present) whole = (half[0][0] + half[0][1]) + (half[1][0] + half[1][1]);
+        const float mean = magnitude && lowest < 0.0f ? HUGE_MEAN : whole * 0.0625f;
         line[COARSE * size] = present ? key_of(fabsf(across - below)) : (uint32)MISSING;
         line[MEAN * size] = present ? key_of(mean) : (uint32)MISSING;
       }
+      const float next = __shfl_xor_sync(FULL_WARP, whole, 1);
+      if (x < columns) line[WIDE * size] = x % 2 ? (uint32)MISSING : key_of(fabsf(whole - next));
       __syncthreads();
     }
 }
@@ -99,9 +108,10 @@ __device__ uint32 key_of_rank(const uint32* keys, uint64 size, int rank, int* sc
   return found;
 }
 
-// The value below which `tenths` of the keys lie; between the steps of integer images.
-__device__ float quantile(const uint32* keys, uint64 size, int tenths, float step, int* scratch) {
-  const int count = count_of(keys, size, MISSING, scratch);
+// The value below which `tenths` of the keys under the limit lie; between the steps of integers.
+__device__ float quantile(const uint32* keys, uint64 size, uint32 limit, int tenths, float step,
+                          int* scratch) {
+  const int count = count_of(keys, size, limit, scratch);
   if (count == 0) return 0.0f;
   const uint32 key = key_of_rank(keys, size, (count - 1) * tenths / 10, scratch);
   const int below = count_of(keys, size, key, scratch);
@@ -127,20 +137,43 @@ __device__ float koay_factor(float ratio) {
   return place < 16.0f ? here + (next - here) * part : 1.0f;
 }
 
+// Sigma of the fine differences; where their tails are edges, of those below CUT sigma alone.
+__device__ float inner(const uint32* keys, uint64 size, float sigma, float step, int* scratch) {
+  const float tails = quantile(keys, size, MISSING, 9, step, scratch) / (2.0f * TENTH);
+  if (tails <= EDGES * sigma) return sigma;
+  for (int round = 0; round < ROUNDS; round++) {
+    const uint32 limit = key_of(CUT * (2.0f * sigma));
+    sigma = quantile(keys, size, limit, 5, step, scratch) / (2.0f * INNER);
+  }
+  return sigma;
+}
+
+// How much of the coarse level is noise: less where the wide differences have heavy tails.
+__device__ float share(const uint32* keys, uint64 size, float step, int* scratch) {
+  const float middle = quantile(keys, size, MISSING, 5, step, scratch) * TENTH;
+  const float tails = quantile(keys, size, MISSING, 9, step, scratch) * HALF;
+  const float part = tails > 0.0f ? fminf(SPREAD * middle / tails, 1.0f) : 1.0f;
+  return part * part;
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS)
     sigmas(const uint32* __restrict__ keys, float* __restrict__ sigma, int n, int size, float step,
            float below, float none) {
   __shared__ int scratch[THREADS / WARP];
   for (int i = blockIdx.x; i < n; i += gridDim.x) {
-    const uint32* line = keys + (uint64)i * 6 * size;
+    const uint32* line = keys + (uint64)i * KEYS * size;
     const uint32 *coarser = line + (uint64)COARSE * size, *mean = line + (uint64)MEAN * size;
-    const float fine = quantile(line, (uint64)COARSE * size, 5, step, scratch) / (2.0f * HALF);
-    const float coarse = quantile(coarser, size, 5, step, scratch) / (4.0f * HALF);
-    const float loud = quantile(coarser, size, 9, step, scratch) / (4.0f * TENTH);
+    const uint64 fines = (uint64)COARSE * size;
+    const float fine = quantile(line, fines, MISSING, 5, step, scratch) / (2.0f * HALF);
+    const float coarse = quantile(coarser, size, MISSING, 5, step, scratch) / (4.0f * HALF);
+    const float tails = quantile(coarser, size, MISSING, 9, step, scratch) / (4.0f * TENTH);
     const int blocks = count_of(coarser, size, MISSING, scratch);
-    const bool coloured = blocks >= FEW && coarse > COLOURED * fine && loud < TAILS * coarse;
-    float found = coloured ? loud : fine;
-    const float middle = quantile(mean, size, 5, 0.0f, scratch);
+    float found;
+    if (blocks >= FEW && coarse > COLOURED * fine && tails < TAILS * coarse)
+      found = TAKEN * coarse * share(line + (uint64)WIDE * size, size, step, scratch);
+    else
+      found = inner(line, fines, fine, step, scratch);
+    const float middle = quantile(mean, size, MISSING, 5, 0.0f, scratch);
     if (CENTRED * found <= middle && middle < below * found) found *= koay_factor(middle / found);
     if (threadIdx.x == 0) sigma[i] = blocks > 0 ? found : none;
   }
@@ -193,7 +226,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   __shared__ float sums[THREADS / WARP];
   __shared__ float means[BINS], variances[BINS], slopes[BINS * BINS], weights[BINS * BINS];
   for (int i = blockIdx.x; i < n; i += gridDim.x) {
-    const uint32* line = keys + (uint64)i * 6 * size;
+    const uint32* line = keys + (uint64)i * KEYS * size;
     const uint32* middle = line + (uint64)MEAN * size;
     const int count = count_of(middle, size, MISSING, scratch);
     int groups = 0;

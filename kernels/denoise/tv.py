@@ -304,7 +304,7 @@ tv = Filter(
     ndim=(3, 4),
     parameters={
         "sigma": SIGMA,
-        "strength": Parameter(1.0, "weight of the variation", above=0, unit="sigma"),
+        "strength": Parameter(1.05, "weight of the variation", above=0, unit="sigma"),
         "isotropic": Parameter(True, "lengths of gradients; else the sum of their components"),
         "gap": Parameter(0.0005, "duality gap a pixel at which it stops", above=0, unit="sigma^2"),
         "iterations": Parameter(500, "most iterations", 1, 100_000),

@@ -120,6 +120,7 @@ def _synthesised(low, high, bank, axis, n):
 # ---- CPU
 
 Share = Callable[..., None]  # run(work, items, *args): in threads, or in the caller's alone
+DEEP = 64  # rows of a volume's coefficients between the passes within slices and along z
 
 
 def cpu(images: Any, out: Any, **chosen: Any) -> None:
@@ -150,30 +151,50 @@ def _volumes(array: Any) -> Any:
 
 
 def _one(image: Any, out: Any, sigma: np.float32, setting: Setting, share: Share) -> None:
-    """One image (d, h, w); its moved copies are added up."""
-    if setting.spin == 1:
-        _shrink(image, out, sigma, setting, (0,) * len(setting.shape), share)
-        return
-    sums = np.zeros(image.shape, np.float32)
+    """One image (d, h, w), in float32: the passes are compiled for that alone."""
+    planes, zero = image, (0,) * len(setting.shape)
+    if image.dtype != np.float32:
+        planes = np.empty(image.shape, np.float32)
+        share(_some_floats, image.shape[1], image, planes, least=64)
+    if setting.spin > 1:
+        _divide(_summed(planes, sigma, setting, share), setting, out, share)
+    elif out.dtype == np.float32:
+        _shrink(planes, out, sigma, setting, zero, share)
+    else:
+        _shrink(planes, planes, sigma, setting, zero, share)
+        _divide(planes, setting, out, share)
+
+
+def _some_floats(first: int, stop: int, image: np.ndarray, planes: np.ndarray) -> None:
+    planes[:, first:stop] = image[:, first:stop]
+
+
+def _summed(planes, sigma, setting, share) -> np.ndarray:
+    """The results of the moved images, moved back and added up."""
+    sums = np.zeros(planes.shape, np.float32)
     for shift in shifts(len(setting.shape), setting.spin):
-        z, y, x = (0, *shift)[-3:]
-        d, h, w = image.shape
+        (z, y, x), (d, h, w) = (0, *shift)[-3:], planes.shape
         moved = np.empty((d + z, h + y, w + x), np.float32)
-        _shrink(image, moved, sigma, setting, shift, share)
+        _shrink(planes, moved, sigma, setting, shift, share)
         sums += moved[z:, y:, x:]
-    rows = sums.reshape(-1, image.shape[-1])
-    count = setting.spin ** len(setting.shape)
+    return sums
+
+
+def _divide(sums, setting, out, share) -> None:
+    """out = the mean of the moved results, as pixels."""
+    rows, count = sums.reshape(-1, sums.shape[-1]), setting.spin ** len(setting.shape)
     share(passes.some_shares, len(rows), rows, count, out.reshape(rows.shape), least=64)
 
 
-def _shrink(image, out, sigma, setting, shift, share) -> None:
-    """All levels forth, the thresholds, all back: out is the moved image (d, h, w)."""
-    plan, moved, planes = setting.plan(shift), np.array((0, *shift)[-3:]), image
+def _shrink(planes, out, sigma, setting, shift, share) -> None:
+    """All levels forth, the thresholds, all back: out is the moved image (d, h, w), or planes."""
+    plan, moved = setting.plan(shift), np.array((0, *shift)[-3:])
     kept = []
     for level in range(plan.levels):
+        planes = frozen_view(planes)
         bands, limits = _forth(planes, plan, level, sigma, setting.factor, moved, share)
         kept.append((bands, limits))
-        planes, moved = frozen_view(bands[0, 0]), np.zeros(3, np.int64)
+        planes, moved = bands[0, 0], np.zeros(3, np.int64)
     for level in range(plan.levels - 1, -1, -1):
         bands, limits = kept.pop()
         target = out if level == 0 else kept[-1][0][0, 0]
@@ -183,17 +204,19 @@ def _shrink(image, out, sigma, setting, shift, share) -> None:
 def _forth(planes, plan, level, sigma, factor, moved, share) -> tuple[np.ndarray, np.ndarray]:
     """One level: its bands (1, 4, 1, h, w) or (2, 4, d, h, w), low first, and their thresholds."""
     *depth, h, w = plan.sizes[level + 1]
-    slices = plan.sizes[level][0] if depth else 1
-    filters = plan.filters()
-    flat = np.empty((slices, 4, h, w), np.float32)
-    squares = np.empty((slices, 4, h), np.float32)
-    items = slices * -(-h // passes.ROWS)
-    share(passes.some_forth, items, planes, flat, squares, moved, *filters)
-    bands = flat[:, :, None]
-    if depth:
-        bands = np.empty((2, 4, *depth, h, w), np.float32)
-        squares = np.empty((2, 4, *depth, h), np.float32)
-        share(passes.some_forth_deep, 4 * h, flat, bands, squares, *filters)
+    slices, filters = plan.sizes[level][0] if depth else 1, plan.filters()
+    bands = np.empty((1 + len(depth), 4, *(depth or (1,)), h, w), np.float32)
+    squares = np.empty(bands.shape[:-1], np.float32)
+    for top in range(0, h, DEEP if depth else h):
+        rows = min(DEEP, h - top)
+        flat, energies = bands[:, :, 0], squares[:, :, 0]
+        if depth:
+            flat = np.empty((slices, 4, rows, w), np.float32)
+            energies = np.empty(flat.shape[:-1], np.float32)
+        items = slices * -(-flat.shape[2] // passes.ROWS)
+        share(passes.some_forth, items, planes, flat, energies, top, moved, *filters)
+        if depth:
+            share(passes.some_forth_deep, 4 * rows, flat, bands, squares, top, *filters)
     gains = plan.gains[level].astype(np.float32)
     limits, count = np.empty(len(gains), np.float32), prod(plan.sizes[level + 1])
     passes.limits_of(squares.reshape(len(gains), -1), count, sigma * gains, factor, limits)
@@ -202,14 +225,16 @@ def _forth(planes, plan, level, sigma, factor, moved, share) -> tuple[np.ndarray
 
 def _back(bands, limits, hard, out, plan, share) -> None:
     """The inverse of `_forth`, with the bands shrunk."""
-    inverses, (d, h, _) = plan.inverses(), out.shape
-    flat = bands[:, :, 0]
-    if len(bands) == 2:
-        flat = np.empty((d, 4, *bands.shape[3:]), np.float32)
-        share(passes.some_back_deep, 4 * bands.shape[3], bands, limits, hard, flat, *inverses)
-        limits = np.zeros_like(limits)
-    items = d * -(-h // (2 * passes.ROWS))
-    share(passes.some_back, items, flat, limits[:4], hard, out, *inverses)
+    inverses, (d, h, _), pairs = plan.inverses(), out.shape, -(-out.shape[1] // 2)
+    deep, flat, flat_limits = len(bands) == 2, bands[:, :, 0], limits
+    for top in range(0, pairs, DEEP if deep else pairs):
+        if deep:
+            rows = min(DEEP + plan.bank.length // 2 - 1, bands.shape[3] - top)
+            flat = np.empty((d, 4, rows, bands.shape[4]), np.float32)
+            share(passes.some_back_deep, 4 * rows, bands, limits, hard, flat, top, *inverses)
+            flat_limits = np.zeros_like(limits)
+        items = d * -(-(flat.shape[2] - plan.bank.length // 2 + 1) // passes.ROWS)
+        share(passes.some_back, items, flat, flat_limits[:4], hard, out, top, *inverses)
 
 
 # ---- GPU: the whole batch in one launch a pass

@@ -48,7 +48,8 @@ crop(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
     const int64* box = table + region * 8;
     int64* crop = crops + region * CROP_COLUMNS;
     const int64 label = box[1];
-    const int height = crop[HEIGHT], width = crop[WIDTH];
+    const int height = crop[HEIGHT], width = crop[WIDTH], next = crop[ROW];
+    const int64 start = crop[START], slab = crop[SLAB];
     const int pixels = (int)crop[DEPTH] * height * width;
     const uint64 corner = ((box[0] * d + box[2]) * h + box[4]) * w + box[6];
 
@@ -77,11 +78,11 @@ crop(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       const int row = at / width, z = row / height, y = row % height, x = at % width;
       const uint64 of = corner + ((uint64)z * h + y) * w + x;
       const float v = (float)images[of];
-      if (!inside(labels[of], label, v, first, end)) continue;
-      const uint32 found = level(v, range, count - 1.0);
-      levels[crop[START] + z * crop[SLAB] + y * crop[ROW] + x] = found;
+      const bool counts = inside(labels[of], label, v, first, end);
+      const uint32 found = counts ? level(v, range, count - 1.0) : 0;
+      levels[start + z * slab + y * next + x] = found;
       highest = max(highest, found);
-      voxels++;
+      voxels += counts;
     }
     highest = block_reduce(highest, scratch, Max());
     voxels = block_reduce(voxels, scratch, Sum());

@@ -99,6 +99,7 @@ def neighbour(levels: np.ndarray, offset: Sequence[int]) -> np.ndarray:
 # zeros after each row, `border` rows after each slice, and enough before the first pixel. Every
 # neighbour within `border` pixels then exists and is 0 if it is outside.
 
+SECTOR = 16  # levels: 32 bytes, what memory delivers at once; every crop starts at one
 START, DEPTH, HEIGHT, WIDTH, ROW, SLAB, TOP, VOXELS = range(8)  # columns of a table of crops
 
 
@@ -113,9 +114,14 @@ def layout(where: Regions, border: int) -> tuple[np.ndarray, int]:
     crops[:, ROW] = crops[:, WIDTH] + border
     crops[:, SLAB] = crops[:, ROW] * (crops[:, HEIGHT] + border)
     lead = border * (1 + crops[:, ROW] + np.where(_deep(where), crops[:, SLAB], 0))
-    cells = 2 * lead + crops[:, DEPTH] * crops[:, SLAB]
+    lead, cells = _whole_sectors(lead), 2 * lead + crops[:, DEPTH] * crops[:, SLAB]
+    cells = _whole_sectors(cells + SECTOR)
     crops[:, START] = np.cumsum(cells) - cells + lead
     return crops, int(cells.sum())
+
+
+def _whole_sectors(cells: np.ndarray) -> np.ndarray:
+    return -(-cells // SECTOR) * SECTOR
 
 
 def _deep(where: Regions) -> bool:

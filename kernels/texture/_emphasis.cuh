@@ -1,0 +1,132 @@
+// The 16 features of counts n_ij of levels i and sizes j; the twin of _emphasis.py, where cells,
+// rows and the list `beyond` are explained. By a block of 256 threads.
+#pragma once
+#include "_information.cuh"
+
+enum : int { EMPHASES = 16 };
+
+template <int MOST> struct Emphasis {  // what the features need, in shared memory; levels 1..MOST
+  int64 of_level[MOST], high[MOST];    // n_i. and sum of j^2 n_ij
+  double low[MOST];                    // sum of n_ij / j^2
+  int64 total, sizes, size_squares, information;
+};
+
+// Adds what one thread knows to what the block knows.
+template <typename Margins>
+__device__ void add_cell(Margins& margins, int level, int64 size, uint32 count) {
+  const int64 square = size * size;
+  margins.of_level[level - 1] += count;
+  margins.high[level - 1] += square * count;
+  margins.low[level - 1] += 1.0 / (double)square * (double)count;
+}
+
+// Elements of sizes beyond the last row, sorted; by one thread, in their order.
+template <typename Margins>
+__device__ void add_beyond(Margins& margins, const int64* beyond, int listed, int side,
+                           double unit) {
+  for (int at = 0; at < listed;) {
+    const int64 size = beyond[at] / side, first = at;
+    while (at < listed && beyond[at] / side == size) {
+      const int64 cell = beyond[at];
+      uint32 count = 0;
+      for (; at < listed && beyond[at] == cell; at++) count++;
+      add_cell(margins, (int)(cell - size * side), size, count);
+      margins.information += information(count, unit);
+    }
+    margins.sizes += size * (at - first);
+    margins.size_squares += (at - first) * (at - first);
+  }
+}
+
+// A thread a level, then a warp a size: both read rows without a bank conflict.
+template <typename Margins>
+__device__ void summarise(const uint32* counts, int side, int top, int last, const int64* beyond,
+                          int listed, Margins& margins, int64* scratch) {
+  int64 total = 0;
+  for (int level = 1 + threadIdx.x; level <= top; level += blockDim.x) {
+    margins.of_level[level - 1] = margins.high[level - 1] = 0;
+    margins.low[level - 1] = 0.0;
+    for (int size = 1; size <= last; size++) {
+      const uint32 count = counts[(int64)size * side + level];
+      if (count) add_cell(margins, level, size, count);
+    }
+    total += margins.of_level[level - 1];
+  }
+  total = block_reduce(total, scratch, Sum()) + listed;
+  const double unit = unit_of(total);
+  int64 sizes = 0, size_squares = 0, bits = 0;
+  for (int size = 1 + threadIdx.x / WARP; size <= last; size += blockDim.x / WARP) {
+    int64 of_size = 0;
+    for (int level = 1 + threadIdx.x % WARP; level <= top; level += WARP) {
+      const uint32 count = counts[(int64)size * side + level];
+      of_size += count;
+      bits += information(count, unit);
+    }
+    of_size = warp_reduce(of_size, Sum());
+    if (threadIdx.x % WARP == 0) {
+      sizes += size * of_size;
+      size_squares += of_size * of_size;
+    }
+  }
+  sizes = block_reduce(sizes, scratch, Sum());
+  size_squares = block_reduce(size_squares, scratch, Sum());
+  bits = block_reduce(bits, scratch, Sum());
+  if (threadIdx.x == 0) {
+    margins.total = total;
+    margins.sizes = sizes;
+    margins.size_squares = size_squares;
+    margins.information = bits;
+    add_beyond(margins, beyond, listed, side, unit);
+  }
+  __syncthreads();
+}
+
+// ---- the features, by one thread, as in _emphasis.py
+
+__device__ double variance(int64 total, int64 first, int64 second) {
+  const int64 whole = first / total;
+  const double rest = first - whole * total, n = total;
+  const int64 about_whole = second - whole * (2 * first - whole * total);
+  return ((double)about_whole - rest * rest / n) / n;
+}
+
+template <typename Margins>
+__device__ void add_features(const Margins& margins, int top, int64 voxels, double* values) {
+  int64 first = 0, second = 0, level_squares = 0, squares = 0;
+  double shorts = 0.0, dim = 0.0;
+  double short_dim = 0.0, short_bright = 0.0, long_dim = 0.0, long_bright = 0.0;
+#pragma unroll 1
+  for (int k = 0; k < top; k++) {
+    const int64 level = k + 1, count = margins.of_level[k];
+    if (count == 0) continue;
+    const double square = level * level, low = margins.low[k], high = margins.high[k];
+    first += level * count;
+    second += level * level * count;
+    level_squares += count * count;
+    shorts += low;
+    squares += margins.high[k];
+    dim += (double)count / square;
+    short_dim += low / square;
+    short_bright += low * square;
+    long_dim += high / square;
+    long_bright += high * square;
+  }
+  const int64 total = margins.total;
+  const double n = total;
+  values[0] += shorts / n;
+  values[1] += (double)squares / n;
+  values[2] += dim / n;
+  values[3] += (double)second / n;
+  values[4] += short_dim / n;
+  values[5] += short_bright / n;
+  values[6] += long_dim / n;
+  values[7] += long_bright / n;
+  values[8] += (double)level_squares / n;
+  values[9] += (double)level_squares / n / n;
+  values[10] += (double)margins.size_squares / n;
+  values[11] += (double)margins.size_squares / n / n;
+  values[12] += n / (double)voxels;
+  values[13] += variance(total, first, second);
+  values[14] += variance(total, margins.sizes, squares);
+  values[15] += entropy(margins.information, total, unit_of(total));
+}

@@ -1,0 +1,215 @@
+"""The 16 features that run lengths, size zones, distance zones and dependences have in common.
+
+Let n_ij count the runs, zones or neighbourhoods of level i and size j (a length, a size, a distance
+or a dependence), N = sum n_ij, and V be the pixels that they are made of.
+
+A dot stands for a sum: n_i. and n_.j are the margins. 11 features need only these, the entropy only
+the multiset of the n_ij, and the four that weigh both levels and sizes follow from two sums a
+level, over its sizes:
+
+    low_i = sum n_ij / j^2        high_i = sum j^2 n_ij
+
+so that sizes may come one after another, and no matrix of levels times the largest size is needed.
+All but low_i are integers.
+
+source  IBSI reference manual (arXiv 1612.07003), section 3.7; Galloway 1975, CGIP 4(2); Chu, Sehgal
+        and Greenleaf 1990, Pattern Recognition Letters 11(6); Thibault 2014, IEEE TBE 61(3)
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from .._cpu import compiled
+from .._kernel import Feature
+from ._information import entropy, information, unit_of
+
+_FORMULAS = (
+    ("sum n_.j / j^2 / N",),
+    ("sum j^2 n_.j / N",),
+    ("sum n_i. / i^2 / N",),
+    ("sum i^2 n_i. / N", "level^2"),
+    ("sum n_ij / (i^2 j^2) / N",),
+    ("sum i^2 n_ij / j^2 / N", "level^2"),
+    ("sum j^2 n_ij / i^2 / N",),
+    ("sum i^2 j^2 n_ij / N", "level^2"),
+    ("sum n_i.^2 / N",),
+    ("sum n_i.^2 / N^2",),
+    ("sum n_.j^2 / N",),
+    ("sum n_.j^2 / N^2",),
+    ("N / V",),
+    ("sum (i - mu)^2 n_i. / N, mu = sum i n_i. / N", "level^2"),
+    ("sum (j - mu)^2 n_.j / N, mu = sum j n_.j / N",),
+    ("-sum n_ij / N log2(n_ij / N)", "bit"),
+)
+
+
+def declare(names: Iterable[tuple[str, str]]) -> tuple[Feature, ...]:
+    """The 16 features from their (name, IBSI tag) in a family, in the order of the manual."""
+    return tuple(
+        Feature(name, tag, *formula)
+        for (name, tag), formula in zip(names, _FORMULAS, strict=True)
+    )  # fmt: skip
+
+
+# ---- the definition
+
+
+def formulas(counts: np.ndarray, voxels: int) -> list[float]:
+    """The 16 features of counts n_ij (levels, sizes), from level 1 and size 1 on; float64."""
+    i, j = (np.indices(counts.shape) + 1).astype(np.float64)
+    total = counts.sum()
+    p = counts / total
+    of_level, of_size = counts.sum(axis=1), counts.sum(axis=0)
+    met = p[p > 0]
+
+    def variance(x):
+        return ((x - (x * p).sum()) ** 2 * p).sum()
+
+    return [
+        (p / j**2).sum(),
+        (p * j**2).sum(),
+        (p / i**2).sum(),
+        (p * i**2).sum(),
+        (p / i**2 / j**2).sum(),
+        (p * i**2 / j**2).sum(),
+        (p / i**2 * j**2).sum(),
+        (p * i**2 * j**2).sum(),
+        (of_level**2).sum() / total,
+        (of_level**2).sum() / total**2,
+        (of_size**2).sum() / total,
+        (of_size**2).sum() / total**2,
+        total / voxels,
+        variance(i),
+        variance(j),
+        max(0.0, -(met * np.log2(met)).sum()),
+    ]
+
+
+# ---- compiled: counts, size after size -> integers
+#
+# Counts lie in rows, a row a size: n_ij in cell j side + i, with side above the highest level. Row
+# and column 0 are not read; kernels let what does not count end there. Elements of sizes beyond
+# the last row are listed as the cells where they would be, in rising order.
+
+N, SIZES, SIZE_SQUARES, INFORMATION = range(4)  # totals: N, sum j n_.j, sum n_.j^2
+OF_LEVEL, HIGH = range(2)  # rows of margins: n_i. and high_i
+
+
+@compiled
+def add_size(row, size, unit, table, margins, low, totals):
+    """Adds the counts of one size, from level 1 on, to the margins and the totals."""
+    of_size, square = np.int64(0), size * size
+    for k in range(row.size):
+        of_size += row[k]
+    if of_size == 0:
+        return
+    of_level, high, weight = margins[OF_LEVEL], margins[HIGH], 1.0 / np.float64(square)
+    for k in range(row.size):
+        of_level[k] += row[k]
+        high[k] += square * np.int64(row[k])
+        low[k] += weight * np.float64(row[k])
+    totals[SIZES] += size * of_size
+    totals[SIZE_SQUARES] += of_size * of_size
+    totals[INFORMATION] += information(row, unit, table)
+
+
+@compiled
+def summarise(counts, side, last, beyond, table, margins, low, totals):
+    """All that the features need of one matrix.
+
+    counts   uint32 (rows * side,), read up to row `last`; beyond: int64 cells of what is larger
+    table    `information_table()`
+    margins  int64 (2, top) and low float64 (top,) for the levels 1 .. top, top < side
+    totals   int64 (4,): N, SIZES, SIZE_SQUARES, INFORMATION
+    """
+    top = low.size
+    margins[:], low[:], totals[:] = 0, 0.0, 0
+    for size in range(1, last + 1):
+        for count in counts[size * side + 1 : size * side + 1 + top]:
+            totals[N] += count
+    totals[N] += beyond.size
+    unit = unit_of(totals[N])
+    for size in range(1, last + 1):
+        row = counts[size * side + 1 : size * side + 1 + top]
+        add_size(row, size, unit, table, margins, low, totals)
+    at, row = 0, np.empty(top if beyond.size else 0, np.uint32)
+    while at < beyond.size:
+        size = beyond[at] // side
+        row[:] = np.uint32(0)
+        while at < beyond.size and beyond[at] // side == size:
+            row[beyond[at] - size * side - 1] += np.uint32(1)
+            at += 1
+        add_size(row, size, unit, table, margins, low, totals)
+
+
+@compiled
+def sort(cells):
+    """Shell's sort: lists are short, and this compiles in no time."""
+    gap = 1
+    while gap < cells.size // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for at in range(gap, cells.size):
+            cell, hole = cells[at], at
+            while hole >= gap and cells[hole - gap] > cell:
+                cells[hole] = cells[hole - gap]
+                hole -= gap
+            cells[hole] = cell
+        gap //= 3
+
+
+# ---- float64 from here on, each sum in the order of the levels
+
+
+@compiled
+def variance(total, first, second):
+    """Variance of `total` integers whose sum is `first` and whose squares add up to `second`.
+
+    About the mean rounded down all is exact: the subtraction cancels at most half of the bits.
+    """
+    whole = first // total
+    rest = np.float64(first - whole * total)
+    about_whole = second - whole * (2 * first - whole * total)
+    return (np.float64(about_whole) - rest * rest / total) / total
+
+
+@compiled
+def add_features(margins, low, totals, voxels, values):
+    """Adds the 16 features of one matrix, as `summarise` gives it, to `values`."""
+    total, of_level, high = totals[N], margins[OF_LEVEL], margins[HIGH]
+    first, second, level_squares = np.int64(0), np.int64(0), np.int64(0)
+    short, squares, dim = 0.0, np.int64(0), 0.0
+    short_dim, short_bright, long_dim, long_bright = 0.0, 0.0, 0.0, 0.0
+    for k in range(low.size):
+        level, count = k + 1, of_level[k]
+        if count == 0:
+            continue
+        square, long = np.float64(level * level), np.float64(high[k])
+        first += level * count
+        second += level * level * count
+        level_squares += count * count
+        short += low[k]
+        squares += high[k]
+        dim += np.float64(count) / square
+        short_dim += low[k] / square
+        short_bright += low[k] * square
+        long_dim += long / square
+        long_bright += long * square
+    unit, n = unit_of(total), np.float64(total)
+    values[0] += short / n
+    values[1] += np.float64(squares) / n
+    values[2] += dim / n
+    values[3] += np.float64(second) / n
+    values[4] += short_dim / n
+    values[5] += short_bright / n
+    values[6] += long_dim / n
+    values[7] += long_bright / n
+    values[8] += np.float64(level_squares) / n
+    values[9] += np.float64(level_squares) / n / n
+    values[10] += np.float64(totals[SIZE_SQUARES]) / n
+    values[11] += np.float64(totals[SIZE_SQUARES]) / n / n
+    values[12] += n / np.float64(voxels)
+    values[13] += variance(total, first, second)
+    values[14] += variance(total, totals[SIZES], squares)
+    values[15] += entropy(totals[INFORMATION], total, unit)
