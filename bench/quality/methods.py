@@ -105,14 +105,19 @@ def _cv2_bilateral(
 def _skimage_nlm(
     image: np.ndarray, level: float, *, strength: float, search: int, patch: int, noise: str
 ) -> np.ndarray:
-    """Its Gaussian model; for Rician data what its users do with it: the same."""
+    """Its Gaussian model; for Rician data what its users do with it: the same.
+
+    The sums of its fast mode hold one row and one column less than the patch, but are divided by
+    the whole of it: with h smaller by as much, like patches weigh the same.
+    """
     from skimage.restoration import denoise_nl_means
 
+    side = 2 * (patch or 2) + 1
     return denoise_nl_means(
         image,
-        patch_size=2 * (patch or 2) + 1,
+        patch_size=side,
         patch_distance=search or 10,
-        h=strength * level,
+        h=strength * level * (side - 1) / side,
         sigma=level,
         fast_mode=True,
         preserve_range=True,

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._cpu import compiled
 from .._pixels import exp32
+from ._inner import inner
 
 LARGEST = np.float32(np.finfo(np.float32).max)
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -51,7 +52,7 @@ def advance(
         _perona_malik(u, *work, iterations, kappa, step, conductance == "rational")
 
 
-@compiled
+@inner
 def _difference(ahead, here):
     """Zero where one of the pixels is no number."""
     d = ahead - here
@@ -80,14 +81,14 @@ def _perona_malik(u, flux, lines, iterations, kappa, step, rational):
                     here[i] += step * inflow[i]
 
 
-@compiled
+@inner
 def _flow(ahead, here, scale, rational):
     d = _difference(ahead, here)
     t = d * scale
     return d / (ONE + t * t) if rational else d * exp32(-(t * t))
 
 
-@compiled
+@inner
 def _along(flux, inflow, u, scale, rational):
     """flux[i] comes in from the left of pixel i: nothing at both ends."""
     w = len(u)
@@ -99,7 +100,7 @@ def _along(flux, inflow, u, scale, rational):
         inflow[i] = flux[i + 1] - flux[i]
 
 
-@compiled
+@inner
 def _through(flux, inflow, here, ahead, scale, rational):
     """Add what comes in from ahead and goes out behind; it then is what goes out ahead. At the last
     row or slice that is zero, as the next image wants it at its first."""
@@ -132,7 +133,7 @@ def _curvature(u, old, lines, iterations, kappa, step):
                 _curvature_row(u[m, j], before, now, after, j, lines, kappa, step)
 
 
-@compiled
+@inner
 def _keep(copy, u):
     rows, w = u.shape
     for j in range(rows):
@@ -143,7 +144,7 @@ def _keep(copy, u):
         line[0], line[w + 1] = source[0], source[w - 1]
 
 
-@compiled
+@inner
 def _curvature_row(out, before, now, after, j, lines, kappa, step):
     """One row; `before`, `now` and `after` are slices as they were."""
     rows, w = len(now), len(out)
@@ -182,27 +183,27 @@ def _curvature_row(out, before, now, after, j, lines, kappa, step):
     _move(out, here, squares, change, step * kappa)
 
 
-@compiled
+@inner
 def _slope(g, behind, here, ahead, half):
     for i in range(len(g)):
         d = _difference(ahead[i], here[i]) + _difference(here[i], behind[i])
         g[i] = half * d + (here[i] - here[i])
 
 
-@compiled
+@inner
 def _add_square(squares, g):
     for i in range(len(squares)):
         squares[i] += g[i] * g[i]
 
 
-@compiled
+@inner
 def _add_second(change, squares, g, behind, here, ahead, scale):
     for i in range(len(change)):
         d = _difference(ahead[i], here[i]) - _difference(here[i], behind[i])
         change[i] += scale * d * (squares[i] - g[i] * g[i])
 
 
-@compiled
+@inner
 def _add_mixed(change, a, b, behind, ahead):
     """2 a b times the derivative of a along b, from its values behind and ahead."""
     for i in range(len(change)):
@@ -210,7 +211,7 @@ def _add_mixed(change, a, b, behind, ahead):
         change[i] -= a[i] * b[i] * d
 
 
-@compiled
+@inner
 def _move(out, here, squares, change, step):
     for i in range(len(out)):
         d = step * (change[i] / (squares[i] + FLAT) * exp32(-squares[i]))

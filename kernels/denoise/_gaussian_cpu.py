@@ -9,6 +9,7 @@ from .._cpu import compiled, frozen_view
 from .._pixels import load_tile, store_tile
 from ._gaussian_plan import EDGE, TAPS, WHOLE, WIDE, Pyramid, reach, weights
 from ._gaussian_vector import BLOCK, symmetric_sums, weighted_sums
+from ._inner import inner
 
 ROWS, COLUMNS = 64, 2048  # of a tile: whole rows, because memory likes to be read in order
 WIDE_COLUMNS = 1024  # of a tile of a wide Gaussian, which has more rows in its borders
@@ -60,7 +61,7 @@ def _up(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
-@compiled
+@inner
 def _corner(item, tiles):
     """Image, y and x of a tile; they are counted along rows, then downwards, then by images."""
     image, place = divmod(item, tiles.number)
@@ -68,7 +69,7 @@ def _corner(item, tiles):
     return image, place // across * tiles.rows, place % across * tiles.columns
 
 
-@compiled
+@inner
 def _shifts(radius, step):
     """How far the pixels before and after lie, at distance 0 .. radius."""
     before, after = np.empty(radius + 1, np.intp), np.empty(radius + 1, np.intp)
@@ -77,7 +78,7 @@ def _shifts(radius, step):
     return before, after
 
 
-@compiled
+@inner
 def _sum_rows(out, to, rows, width, source, of, before, after, taps):
     """Symmetric sums for `width` pixels of `rows` rows, from out[to] and source[of] on."""
     for start in range(0, width, CHUNK):
@@ -106,7 +107,7 @@ def _sum(images: np.ndarray, out: np.ndarray, gaussians: list[np.ndarray]) -> No
     _threads.run(work, len(images) * tiles.number, images, out, sums, taps, radii, tiles)
 
 
-@compiled
+@inner
 def _workspace(rows, columns, border):
     """A tile with its borders, and a strip of it summed along y."""
     width = (columns + 2 * border + 15) // 16 | 1  # cache lines: odd, so that rows share no set
@@ -114,7 +115,7 @@ def _workspace(rows, columns, border):
     return tile, np.empty((min(rows, STRIP), 16 * width), np.float32)
 
 
-@compiled
+@inner
 def _sum_strip(out, to, rows, columns, tile, first, border, middle, taps):
     """`rows` rows of a tile from `first` on, summed along y and then along x, from out[to] on."""
     width, radius = tile.shape[1], len(taps) - 1
@@ -125,7 +126,7 @@ def _sum_strip(out, to, rows, columns, tile, first, border, middle, taps):
     _sum_rows(out, to, rows, columns, middle, border, left, right, taps)
 
 
-@compiled
+@inner
 def _take(result, other):
     """result -= other"""
     for j in range(len(result)):
@@ -137,7 +138,7 @@ def _take(result, other):
 @compiled
 def _sum_images(first, stop, images, out, sums, taps, radii, tiles):
     """Straight into `sums` if it has the images' size, else by way of strips of float32."""
-    border, rows, columns = radii.max(), min(tiles.rows, STRIP), tiles.columns
+    border, rows, columns = taps.shape[1] - 1, min(tiles.rows, STRIP), tiles.columns
     tile, middle = _workspace(tiles.rows, columns, border)
     results = np.empty((len(radii) * rows, columns), np.float32)
     weights = taps[0, : radii[0] + 1]
@@ -164,7 +165,7 @@ def _sum_images(first, stop, images, out, sums, taps, radii, tiles):
 @compiled
 def _sum_volumes(first, stop, images, out, _, taps, radii, tiles):
     """A tile at a time through the slices; as many as a step along z needs are kept in slabs."""
-    d, border, rows, columns = images.shape[1], radii.max(), tiles.rows, tiles.columns
+    d, border, rows, columns = images.shape[1], taps.shape[1] - 1, tiles.rows, tiles.columns
     depth, size, pitch = min(d, SLICES), rows * columns, (rows + 1) * columns
     deep, zero = depth + 2 * border, np.intp(0)
     tile, middle = _workspace(rows, columns, border)
@@ -195,7 +196,7 @@ def _sum_volumes(first, stop, images, out, _, taps, radii, tiles):
                 store_tile(out[volume, z + k], y, x, results[k].reshape((rows, columns)))
 
 
-@compiled
+@inner
 def _copy(to, of):
     for i in range(len(to)):
         to[i] = of[i]
@@ -262,13 +263,13 @@ def _shrink_images(first, stop, images, coarse, f, taps, tiles, finite):
             finite[image // slices] = 0
 
 
-@compiled
+@inner
 def _sorted_place(x, f, part):
     """Where pixel x of a line is after `_sort`."""
     return x % f * part + x // f
 
 
-@compiled
+@inner
 def _sort(line, ordered, f):
     """By x mod f, so that every f-th pixel lies beside the one before."""
     part = len(line) // f
@@ -278,7 +279,7 @@ def _sort(line, ordered, f):
             phase[i] = line[i * f + p]
 
 
-@compiled
+@inner
 def _all_finite(tile):
     """Whether no value is NaN or infinite: of those the difference from themselves is not zero."""
     lost = False
@@ -326,7 +327,7 @@ def _grow(coarse: np.ndarray, out: np.ndarray, step: Pyramid, finite: np.ndarray
     _threads.run(_grow_images, items, coarse, slices, f, taps, tiles, finite)
 
 
-@compiled
+@inner
 def _weigh_rows(out, to, width, source, of, step, taps):
     """Weighted sums for `width` pixels of all rows of `out`, from out[0, to] and source[of] on."""
     for start in range(0, width, CHUNK):

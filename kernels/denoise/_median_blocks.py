@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _threads
 from .._cpu import compiled
+from ._inner import inner
 from ._median_network import program
 from ._median_vector import (
     BORDER,
@@ -21,7 +22,6 @@ from ._median_vector import (
     copy,
     exchange,
     fill,
-    inner,
     to_keys,
     to_pixels,
     vector_length,

@@ -21,7 +21,6 @@ from numba.core import cgutils
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
-from .._cpu import compiled
 from ._median_network import Network, Wire
 
 VECTOR = 32  # bytes
@@ -29,8 +28,6 @@ TILE = 2  # rows of a tile in `tile_medians`
 AHEAD = 4  # rows that it prefetches: machines do not foresee that the next band starts elsewhere
 BORDER = 16  # keys that `fill` writes: more than any radius
 INFINITY, MAGNITUDE, SIGN_BIT = 0x7F800000, 0x7FFFFFFF, 31
-
-inner = compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code alone
 
 
 def instruction(function: Callable[..., Any]) -> Any:

@@ -201,7 +201,7 @@ def some_sigmas(first, stop, keys, factors, step, below, none, sigma):
 
 @compiled
 def inner(keys, sigma, step):
-    """Sigma of the fine differences; where their tails are edges, of those below CUT sigma alone."""
+    """Sigma of fine differences; where their tails are edges, of those below CUT sigma alone."""
     tails = quantile(keys, MISSING, 9, step) / (np.float32(2.0) * TENTH)
     if tails <= EDGES * sigma:
         return sigma

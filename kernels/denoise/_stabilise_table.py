@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import _cuda
-from .._cpu import compiled
 from .._kernel import Quality
 from .._threads import run
+from ._inner import inner
 
 CHUNK = 1 << 13  # pixels
 THREADS, GRID = 256, 65535
@@ -25,7 +25,7 @@ TABLE = Quality(
 )
 
 
-@compiled
+@inner
 def look_up(places, values, slopes):
     """places[i] <- the value there, counted in cells; the end value beyond the ends and for NaN."""
     last = np.float32(values.size - 1)
@@ -38,7 +38,7 @@ def look_up(places, values, slopes):
         places[i] = values[cell] + (place - np.float32(cell)) * slopes[cell]
 
 
-@compiled
+@inner
 def take_slopes(slopes, values):
     """What each value lacks to the next; 0 for the last."""
     for i in range(values.size - 1):
@@ -53,7 +53,7 @@ def run_pixels(work: Callable[..., Any], images: np.ndarray, out: np.ndarray, *a
     run(work, chunks, images, out, *args)
 
 
-@compiled
+@inner
 def chunk_of(number, pixels):
     """Image, first and last pixel of a chunk."""
     image, part = divmod(number, -(-pixels // CHUNK))

@@ -8,6 +8,7 @@ slice), and the code for it is then not compiled.
 import numpy as np
 
 from .._cpu import compiled
+from ._inner import inner
 
 LARGEST = np.float32(np.finfo(np.float32).max)
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -39,7 +40,7 @@ def advance(f, u, v, x, r, s, first, stop, steps, sigma, strength, gap, isotropi
     return total
 
 
-@compiled
+@inner
 def _ascend(v, x, r, s, m, j, dual, isotropic, squares):
     """A row of p goes a step up the gradient of v and back into the ball, or the cube."""
     slices, rows, stride = v.shape
@@ -64,19 +65,19 @@ def _ascend(v, x, r, s, m, j, dual, isotropic, squares):
         _to_ball(p, r[m, j], q, squares)
 
 
-@compiled
+@inner
 def _difference(ahead, here):
     d = ahead - here
     return d if abs(d) <= LARGEST else ZERO
 
 
-@compiled
+@inner
 def _climb_cube(p, v, ahead, dual):
     for i in range(len(v) - 1):
         p[i] = min(max(p[i] + dual * _difference(ahead[i], v[i]), -ONE), ONE)
 
 
-@compiled
+@inner
 def _climb_disk(p, q, v, right, below, dual):
     for i in range(len(v) - 1):
         a = p[i] + dual * _difference(right[i], v[i])
@@ -85,7 +86,7 @@ def _climb_disk(p, q, v, right, below, dual):
         p[i], q[i] = a * factor, b * factor
 
 
-@compiled
+@inner
 def _climb(p, squares, v, ahead, dual):
     for i in range(len(v) - 1):
         a = p[i] + dual * _difference(ahead[i], v[i])
@@ -93,7 +94,7 @@ def _climb(p, squares, v, ahead, dual):
         squares[i] += a * a
 
 
-@compiled
+@inner
 def _to_ball(p, r, q, squares):
     for i in range(len(p)):
         factor = ONE / max(np.sqrt(squares[i]), ONE)
@@ -102,7 +103,7 @@ def _to_ball(p, r, q, squares):
         q[i] *= factor
 
 
-@compiled
+@inner
 def _inflow(d, x, r, s, m, j, nothing):
     """D'p of a row; `nothing` comes in across the edge."""
     p, before = x[m, j], s[m - 1, j] if m else nothing
@@ -113,19 +114,19 @@ def _inflow(d, x, r, s, m, j, nothing):
         _add_on(d, before, s[m, j])
 
 
-@compiled
+@inner
 def _add_up(d, left, p, above, q):
     for i in range(len(p)):
         d[i] = (left[i] - p[i]) + (above[i] - q[i])
 
 
-@compiled
+@inner
 def _add_on(d, before, s):
     for i in range(len(d) - 1):
         d[i] += before[i] - s[i]
 
 
-@compiled
+@inner
 def _descend(u, v, f, inflow, weight, primal, extra):
     share = ONE / (ONE + primal)
     for i in range(len(u) - 1):
@@ -134,7 +135,7 @@ def _descend(u, v, f, inflow, weight, primal, extra):
         u[i] = new
 
 
-@compiled
+@inner
 def _gap(u, f, x, r, s, m, j, weight, unit, isotropic, nothing):
     """The gap of a row, in units."""
     slices, rows, stride = u.shape

@@ -24,7 +24,7 @@ class _Pass:
     """The arguments of `sum_pairs`, and the code for pixels first .. stop - 1 of its results."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any):
-        p, q, rows, self.at, self.beside, self.step, f, g = arguments
+        self.at, self.beside, self.step = arguments[3:6]
         arrays = [
             context.make_array(kind)(context, builder, array)
             for kind, array in zip(signature.args, arguments, strict=True)

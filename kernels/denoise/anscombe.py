@@ -38,6 +38,7 @@ from .._cpu import compiled
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter
 from .._pixels import to_pixel
+from ._inner import inner
 from ._stabilise_table import (
     CHUNK,
     PIXEL_DTYPES,
@@ -147,7 +148,7 @@ def inverse_cpu(
     run_pixels(_some_counts, images, out, gain, sigma, np.float32(offset), correction(), whole)
 
 
-@compiled
+@inner
 def _roots(out, pixels, factor, offset, rest):
     for i in range(out.size):
         y = (np.float32(pixels[i]) - offset) * factor + rest
@@ -165,7 +166,7 @@ def _some_roots(first, stop, images, out, gain, sigma, offset):
         _roots(out[image][start:end], images[image][start:end], factor, offset, rest)
 
 
-@compiled
+@inner
 def _row_for(values, slopes, s, table):
     """The row of the table for s, between the two that are there."""
     place = s / (np.float32(1.0) + s) * np.float32(LEVELS)
@@ -177,7 +178,7 @@ def _row_for(values, slopes, s, table):
     take_slopes(slopes, values)
 
 
-@compiled
+@inner
 def _places(places, pixels, scale):
     """w in cells; z below 0 is as good as nearly 0: no counts."""
     for i in range(places.size):
@@ -185,7 +186,7 @@ def _places(places, pixels, scale):
         places[i] = scale / (z if z > np.float32(1e-3) else np.float32(1e-3))
 
 
-@compiled
+@inner
 def _counts(out, pixels, corrections, rest, gain, offset, whole):
     """`rest` is 1/8 + s^2; of `whole` numbers NaN is 0."""
     for i in range(out.size):

@@ -7,8 +7,10 @@
 images  (n, h, w), or volumes (n, d, h, w), uint8, uint16, int16 or float32; out has the same
 borders nothing flows across the edge (the nearest pixel is repeated)
 cost    an iteration takes 55, 18 or 90 (3D: 80, 27 or 170) operations a pixel; 8 iterations (GPU:
-        4, 3D: 1) go through memory together; workspace 4 bytes a pixel of the images at work,
-        one a thread (float32: none for whole images); GPU: 8 bytes a pixel of at most 2^26
+        4, 3D: 1) go through memory together. Workspace: CPU 4 bytes a pixel of one image a thread
+        (none for whole float32 images) and 8 slices, or 24 for "curvature"; GPU 8 bytes a pixel
+        of a group of images: as many as keep it below three times images and out together, but
+        at least one image, or 2^20 pixels. One uint8 image alone takes 4 times images and out
 nan     NaN and infinite pixels stay as they are and are borders to their neighbours; where sigma
         is 0 or not a number the image is unchanged
 source  P. Perona, J. Malik, Scale-space and edge detection using anisotropic diffusion, PAMI 12,
@@ -23,7 +25,6 @@ the motion fades. Edges much higher than kappa stay as they are.
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +34,7 @@ from .. import _cuda
 from .._kernel import Cost, Filter, Parameter, Quality
 from .._threads import run, threads
 from ._diffusion_rows import FLAT, advance, workspace
+from ._grid import THREADS, Tiling, groups, to_pixels
 from .noise import SIGMA
 
 CONDUCTANCES = ("exp", "rational", "curvature")
@@ -57,7 +59,7 @@ def reference(
         u = images[i].astype(np.float64)
         for _ in range(iterations):
             u = u + step * change(u, kappa, conductance)
-        out[i] = _pixels(u, out.dtype)
+        out[i] = to_pixels(u, out.dtype)
     return out
 
 
@@ -102,14 +104,6 @@ def _next(u: np.ndarray, axis: int) -> np.ndarray:
     return np.take(u, np.minimum(np.arange(u.shape[axis]) + 1, u.shape[axis] - 1), axis)
 
 
-def _pixels(u: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Integers: to the nearest, within the range."""
-    if dtype.kind not in "iu":
-        return u
-    levels = np.iinfo(dtype)
-    return np.clip(np.rint(u), levels.min, levels.max)
-
-
 # ---- CPU
 #
 # Both ranks are worked on as (slices, rows, columns): an image of h rows is h slices of one row.
@@ -148,7 +142,7 @@ def cpu(
             for k in range(0, iterations, TOGETHER):
                 advance(u, work, min(TOGETHER, iterations - k), kappas[i], *how)
             if buffer is not None:
-                results[i] = _pixels(u, out.dtype)
+                results[i] = to_pixels(u, out.dtype)
 
     if count == 1:
         run(whole, n)
@@ -179,7 +173,7 @@ def _in_bands(
 
     def finish(first: int, stop: int) -> None:
         for band in bands[first:stop]:
-            result[band.own] = _pixels(band.u[band.inside], result.dtype)
+            result[band.own] = to_pixels(band.u[band.inside], result.dtype)
 
     run(begin, len(bands))
     for k in range(0, iterations, TOGETHER):
@@ -206,12 +200,6 @@ class _Band:
 # ---- GPU
 
 _source = _cuda.Cuda(__file__)
-THREADS = 512
-TILES = {  # by rank: x, y, z and halo; the halo is the number of iterations in shared memory
-    3: (64, 32, 1, 4),
-    4: (32, 8, 8, 1),
-}
-GROUP = 1 << 26  # pixels of the images that share a workspace
 
 
 def gpu(
@@ -225,23 +213,18 @@ def gpu(
     step: float,
 ) -> None:
     """Tiles of all images at once, a few iterations a launch."""
-    *_, halo = tile = TILES[images.ndim]
-    shape = images.shape if images.ndim == 4 else (images.shape[0], 1, *images.shape[1:])
-    n, pixels = shape[0], math.prod(shape[1:])
-    macros = dict(zip(("TILE_X", "TILE_Y", "TILE_Z", "HALO"), tile, strict=True))
-    macros |= {"PIXEL": images.dtype, "AXES": images.ndim - 1}
-    diffuse = _source.function("diffuse", CONDUCTANCE=CONDUCTANCES.index(conductance), **macros)
-    core = [side - 2 * halo if side > 1 else 1 for side in tile[:3]]
-    tiles = math.prod(-(-size // side) for size, side in zip(shape[:0:-1], core, strict=True))
-    together = min(n, max(GROUP // pixels, 1), 65535)
-    now, then = (_cuda.empty(images, (together, pixels), np.float32) for _ in range(2))
-    for start in range(0, n, together):
-        part = slice(start, start + together)
-        for k in range(0, iterations, halo):
-            several, first, last = min(halo, iterations - k), k == 0, k + halo >= iterations
-            grid = tiles, len(sigma[part])
-            where = images[part], now, then, out[part], sigma[part], *shape[1:]
-            diffuse(grid, THREADS, *where, several, int(first), int(last), strength, step)
+    tiling, (d, h, w) = Tiling.of(images), (1, *images.shape[1:])[-3:]
+    macros = {"CONDUCTANCE": CONDUCTANCES.index(conductance), **tiling.macros}
+    diffuse = _source.function("diffuse", PIXEL=images.dtype, **macros)
+    parts = [*groups(images, out, 2 * 4)]
+    most = max((part.stop - part.start for part in parts), default=0)
+    now, then = (_cuda.empty(images, (most, d * h * w), np.float32) for _ in range(2))
+    for part in parts:
+        grid = tiling.blocks, part.stop - part.start
+        for k in range(0, iterations, tiling.halo):
+            several, last = min(tiling.halo, iterations - k), k + tiling.halo >= iterations
+            where = images[part], now, then, out[part], sigma[part], d, h, w
+            diffuse(grid, THREADS, *where, several, int(k == 0), int(last), strength, step)
             now, then = then, now
 
 

@@ -36,6 +36,7 @@ from .._cpu import compiled
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter
 from .._pixels import to_pixel
+from ._inner import inner
 from ._stabilise_table import (
     CHUNK,
     PIXEL_DTYPES,
@@ -144,7 +145,7 @@ def inverse_cpu(images: np.ndarray, out: np.ndarray, *, sigma: np.ndarray, to: s
 A_CELL = np.float32(CELLS / TOP)
 
 
-@compiled
+@inner
 def _magnitudes(out, places, pixels, factor):
     """z and its place in the table."""
     for i in range(out.size):
@@ -167,13 +168,13 @@ def _some_stable(first, stop, images, out, sigma, table):
             z[i] = z[i] + places[i]
 
 
-@compiled
+@inner
 def _places(places, pixels, least):
     for i in range(places.size):
         places[i] = (pixels[i] - least) * A_CELL
 
 
-@compiled
+@inner
 def _levels(out, pixels, rests, sigma, least, constant, whole):
     """sigma v; of `whole` numbers NaN is 0."""
     for i in range(out.size):

@@ -6,8 +6,9 @@
 images  (n, h, w), or volumes (n, d, h, w), uint8, uint16, int16 or float32; out has the same
 borders nothing flows across the edge: differences to pixels outside are zero
 cost    an iteration takes 33 (3D: 45) operations a pixel; CPU: 8 iterations go through memory
-        together, workspace 20 (24) bytes a pixel of the images at work, one a thread; GPU: 4 (1)
-        iterations go through memory together, workspace 32 (40) bytes a pixel of at most 2^26
+        together; GPU: 4 (1). Workspace: CPU 20 (24) bytes a pixel of one image a thread, GPU 32
+        (40) of a group of images: as many as keep it below three times images and out together,
+        but at least one image, or 2^20 pixels. One image alone of less than float32 takes more
 nan     NaN and infinite pixels stay as they are and are borders to their neighbours; where sigma
         is 0 or not a number the image is unchanged
 source  L. I. Rudin, S. Osher, E. Fatemi, Physica D 60, 1992; A. Chambolle, T. Pock, A first-order
@@ -24,7 +25,6 @@ Steps between flat regions stay steps; a region loses contrast by weight * perim
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +33,7 @@ import numpy as np
 from .. import _cuda
 from .._kernel import Cost, Filter, Parameter
 from .._threads import run, threads
+from ._grid import THREADS, Tiling, groups, to_pixels
 from ._tv_rows import UNIT, advance
 from .noise import SIGMA
 
@@ -66,7 +67,7 @@ def reference(
                 parts = rest**2 / 2 + weight * (_lengths(du, isotropic) - (du * p).sum(0))
                 if np.nansum(parts) <= gap * noise**2 * f.size:
                     break
-        out[i] = _pixels(u, out.dtype)
+        out[i] = to_pixels(u, out.dtype)
     return out
 
 
@@ -89,14 +90,6 @@ def _lengths(g: np.ndarray, isotropic: bool) -> np.ndarray:
 
 def _project(p: np.ndarray, isotropic: bool) -> np.ndarray:
     return p / np.maximum(_lengths(p, True), 1) if isotropic else np.clip(p, -1, 1)
-
-
-def _pixels(u: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Integers: to the nearest, within the range."""
-    if dtype.kind not in "iu":
-        return u
-    levels = np.iinfo(dtype)
-    return np.clip(np.rint(u), levels.min, levels.max)
 
 
 def schedule(axes: int, iterations: int) -> np.ndarray:
@@ -222,18 +215,12 @@ class Band:
             lower[:GHOST] = upper[-2 * GHOST : -GHOST]
 
     def finish(self, out: np.ndarray) -> None:
-        out[self.own] = _pixels(self.u[slice(*self.inside), :, :-1], out.dtype)
+        out[self.own] = to_pixels(self.u[slice(*self.inside), :, :-1], out.dtype)
 
 
 # ---- GPU
 
 _source = _cuda.Cuda(__file__)
-THREADS = 512
-TILES = {  # by rank: x, y, z and halo; the halo is the number of iterations in shared memory
-    3: (64, 32, 1, 4),
-    4: (32, 8, 8, 1),
-}
-GROUP = 1 << 26  # pixels of the images that share a workspace
 
 
 def gpu(
@@ -247,40 +234,34 @@ def gpu(
     iterations: int,
 ) -> None:
     """Tiles of all images at once. The gap stays on the device: a finished image's blocks end."""
-    *_, halo = tile = TILES[images.ndim]
-    shape = images.shape if images.ndim == 4 else (images.shape[0], 1, *images.shape[1:])
-    n, pixels = shape[0], math.prod(shape[1:])
-    macros = dict(zip(("TILE_X", "TILE_Y", "TILE_Z", "HALO"), tile, strict=True))
-    macros |= {"PIXEL": images.dtype, "ISOTROPIC": isotropic, "AXES": images.ndim - 1}
+    tiling, (d, h, w) = Tiling.of(images), (1, *images.shape[1:])[-3:]
+    pixels, planes = d * h * w, images.ndim + 1
+    macros = {"PIXEL": images.dtype, "ISOTROPIC": isotropic, **tiling.macros}
     iterate, measure, finish = (
         _source.function(name, **macros) for name in ("tv_iterate", "tv_gap", "tv_finish")
     )
-    core = [side - 2 * halo if side > 1 else 1 for side in tile[:3]]
-    tiles = math.prod(-(-size // side) for size, side in zip(shape[:0:-1], core, strict=True))
     primals = schedule(images.ndim - 1, iterations)[:, 1]
-    together = min(n, max(GROUP // pixels, 1), 65535)
-    now, then = (
-        _cuda.empty(images, (images.ndim + 1, together, pixels), np.float32) for _ in range(2)
-    )
-    gaps = _cuda.empty(images, (-(-iterations // CHECK) + 1, together), np.uint64)
-    for start in range(0, n, together):
-        part, noise = images[start : start + together], sigma[start : start + together]
-        size = together, *shape[1:]
+    parts = [*groups(images, out, 2 * 4 * planes)]
+    most = max((part.stop - part.start for part in parts), default=0)
+    now, then = (_cuda.empty(images, (planes, most, pixels), np.float32) for _ in range(2))
+    gaps = _cuda.empty(images, (-(-iterations // CHECK) + 1, most), np.uint64)
+    for group in parts:
+        part, noise, size = images[group], sigma[group], (most, d, h, w)
         gaps[:1] = 2**63  # of images not looked at
         gaps[1:] = 0
         grid = min(-(-pixels // (4 * THREADS)), 1024), len(part)
         for check, k in enumerate(range(0, iterations, CHECK)):
             last = min(k + CHECK, iterations)
-            for first in even(range(k, last, halo)):
-                several, fresh = max(min(halo, last - first), 0), int(first == 0)
+            for first in even(range(k, last, tiling.halo)):
+                several, fresh = max(min(tiling.halo, last - first), 0), int(first == 0)
                 primal = primals[min(first, iterations - 1)]
                 what = part, now, then, noise, gaps[check], *size, several, fresh, primal
-                iterate((tiles, len(part)), THREADS, *what, strength, gap)
+                iterate((tiling.blocks, len(part)), THREADS, *what, strength, gap)
                 now, then = then, now
             if last < iterations:
                 what = part, now, noise, gaps[check], gaps[check + 1], *size
                 measure(grid, THREADS, *what, strength, gap)
-        finish(grid, THREADS, part, now, noise, out[start : start + together], pixels, strength)
+        finish(grid, THREADS, part, now, noise, out[group], pixels, strength)
 
 
 def even(launches: range) -> range:
@@ -304,7 +285,7 @@ tv = Filter(
     ndim=(3, 4),
     parameters={
         "sigma": SIGMA,
-        "strength": Parameter(1.05, "weight of the variation", above=0, unit="sigma"),
+        "strength": Parameter(1.0, "weight of the variation", above=0, unit="sigma"),
         "isotropic": Parameter(True, "lengths of gradients; else the sum of their components"),
         "gap": Parameter(0.0005, "duality gap a pixel at which it stops", above=0, unit="sigma^2"),
         "iterations": Parameter(500, "most iterations", 1, 100_000),

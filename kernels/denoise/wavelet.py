@@ -225,7 +225,7 @@ def _forth(planes, plan, level, sigma, factor, moved, share) -> tuple[np.ndarray
 
 def _back(bands, limits, hard, out, plan, share) -> None:
     """The inverse of `_forth`, with the bands shrunk."""
-    inverses, (d, h, _), pairs = plan.inverses(), out.shape, -(-out.shape[1] // 2)
+    inverses, d, pairs = plan.inverses(), len(out), -(-out.shape[1] // 2)
     deep, flat, flat_limits = len(bands) == 2, bands[:, :, 0], limits
     for top in range(0, pairs, DEEP if deep else pairs):
         if deep:

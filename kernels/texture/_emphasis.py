@@ -88,10 +88,11 @@ def formulas(counts: np.ndarray, voxels: int) -> list[float]:
 
 # ---- compiled: counts, size after size -> integers
 #
-# Counts lie in rows, a row a size: n_ij in cell j side + i, with side above the highest level. Row
-# and column 0 are not read; kernels let what does not count end there. Elements of sizes beyond
+# Counts lie in rows, a row a size: n_ij in cell j side + i, with side = Ng + 1. Row and
+# column 0 are not read; kernels let what does not count end there. Elements of sizes beyond
 # the last row are listed as the cells where they would be, in rising order.
 
+TABLED = 64  # sizes that have a row in tables of runs and zones
 N, SIZES, SIZE_SQUARES, INFORMATION = range(4)  # totals: N, sum j n_.j, sum n_.j^2
 OF_LEVEL, HIGH = range(2)  # rows of margins: n_i. and high_i
 
@@ -116,22 +117,22 @@ def add_size(row, size, unit, table, margins, low, totals):
 
 @compiled
 def summarise(counts, side, last, beyond, table, margins, low, totals):
-    """All that the features need of one matrix.
+    """All that the features need of one matrix of the levels 1 .. top = side - 1.
 
-    counts   uint32 (rows * side,), read up to row `last`; beyond: int64 cells of what is larger
+    counts   uint32 (rows * side or more,), read up to row `last`
+    beyond   int64, sorted: the cells of larger sizes
     table    `information_table()`
-    margins  int64 (2, top) and low float64 (top,) for the levels 1 .. top, top < side
-    totals   int64 (4,): N, SIZES, SIZE_SQUARES, INFORMATION
+    margins  int64 (2, top or more), low float64 (top or more,), totals int64 (4,): results
     """
-    top = low.size
-    margins[:], low[:], totals[:] = 0, 0.0, 0
+    top = side - 1
+    margins[:, :top], low[:top], totals[:] = 0, 0.0, 0
     for size in range(1, last + 1):
-        for count in counts[size * side + 1 : size * side + 1 + top]:
+        for count in counts[size * side + 1 : (size + 1) * side]:
             totals[N] += count
     totals[N] += beyond.size
     unit = unit_of(totals[N])
     for size in range(1, last + 1):
-        row = counts[size * side + 1 : size * side + 1 + top]
+        row = counts[size * side + 1 : (size + 1) * side]
         add_size(row, size, unit, table, margins, low, totals)
     at, row = 0, np.empty(top if beyond.size else 0, np.uint32)
     while at < beyond.size:
@@ -175,13 +176,13 @@ def variance(total, first, second):
 
 
 @compiled
-def add_features(margins, low, totals, voxels, values):
-    """Adds the 16 features of one matrix, as `summarise` gives it, to `values`."""
+def add_features(margins, low, totals, top, voxels, values):
+    """Adds the 16 features of one matrix, as `summarise` gives it, to `values`; V is `voxels`."""
     total, of_level, high = totals[N], margins[OF_LEVEL], margins[HIGH]
     first, second, level_squares = np.int64(0), np.int64(0), np.int64(0)
     short, squares, dim = 0.0, np.int64(0), 0.0
     short_dim, short_bright, long_dim, long_bright = 0.0, 0.0, 0.0, 0.0
-    for k in range(low.size):
+    for k in range(top):
         level, count = k + 1, of_level[k]
         if count == 0:
             continue

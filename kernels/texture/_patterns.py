@@ -77,7 +77,7 @@ def ones(bits):
     bits -= (bits >> np.uint32(1)) & np.uint32(0x55555555)
     bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))
     bits = (bits + (bits >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
-    return (bits * np.uint32(0x01010101)) >> np.uint32(24)
+    return np.uint32(bits * np.uint32(0x01010101)) >> np.uint32(24)
 
 
 @compiled

@@ -20,16 +20,19 @@ struct Image {
   }
 };
 
+struct Point {  // of the circle: a pixel from the centre, and the way from there, in units
+  int dy, dx;
+  double down, right;
+};
+
 // The order of the operations is that of the CPU code.
-__device__ __forceinline__ uint32 code_of(const Image& image, int y, int x,
-                                          const int* __restrict__ ring,
-                                          const double* __restrict__ weights) {
+__device__ __forceinline__ uint32 code_of(const Image& image, int y, int x, const Point* circle) {
   const double unit = 1e5, centre = image(y, x);
   uint32 code = 0;
 #pragma unroll 1
   for (int k = 0; k < POINTS; k++) {
-    const int j = y + ring[2 * k], i = x + ring[2 * k + 1];
-    const double down = weights[2 * k], right = weights[2 * k + 1];
+    const int j = y + circle[k].dy, i = x + circle[k].dx;
+    const double down = circle[k].down, right = circle[k].right;
     const double a = image(j, i), b = image(j, i + 1);
     const double c = image(j + 1, i), d = image(j + 1, i + 1);
     const double top = unit * a + right * (b - a), bottom = unit * c + right * (d - c);
@@ -67,6 +70,11 @@ measure(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
         const double* __restrict__ weights, const uint32* __restrict__ ranks,
         float* __restrict__ out, int regions, int h, int w) {
   __shared__ uint32 counts[COLUMNS], scratch[8];
+  __shared__ Point circle[POINTS];
+  if (threadIdx.x < POINTS) {
+    const int k = threadIdx.x;
+    circle[k] = {ring[2 * k], ring[2 * k + 1], weights[2 * k], weights[2 * k + 1]};
+  }
   for (int region = blockIdx.x; region < regions; region += gridDim.x) {
     const int64* box = table + (size_t)region * 8;
     const int y0 = box[4], x0 = box[6], width = (int)box[7] - x0;
@@ -83,9 +91,10 @@ measure(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       if (box[1] == 0 ? label == 0 : label != box[1]) continue;
 #endif
       inside++;
-      atomicAdd(&counts[value_of(code_of(image, y, x, ring, weights), ranks)], 1u);
+      atomicAdd(&counts[value_of(code_of(image, y, x, circle), ranks)], 1u);
     }
     inside = block_reduce(inside, scratch, Sum());
+#pragma unroll 1
     for (int k = threadIdx.x; k < COLUMNS; k += blockDim.x)
       out[(size_t)region * COLUMNS + k] =
           inside ? (float)((double)counts[k] / inside) : __int_as_float(0x7fc00000);

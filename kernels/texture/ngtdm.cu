@@ -19,18 +19,18 @@ __device__ __forceinline__ double& difference(const Tones& tones, int i) {
   return *reinterpret_cast<double*>(tones.sums + i);
 }
 
-__device__ void add_differences(const uint16* __restrict__ levels, Piece piece, int row, int64 slab,
-                                int distance, bool plane, double unit, const Tones& tones) {
-  for (int at = threadIdx.x; at < piece.size; at += blockDim.x) {
-    const uint16* here = levels + piece.first + at;
-    const int i = *here;
-    if (i == 0) continue;
+__device__ void add_differences(const Neighbourhood& near, Piece piece, double unit,
+                                const Tones& tones, uint32 (*tiles)[TILE]) {
+  for (int start = 0; start < piece.size; start += blockDim.x) {
+    const int own = start + threadIdx.x;
+    const int i = own < piece.size ? near.levels[piece.first + own] : 0;
+    if (!__syncthreads_or(i)) continue;
     int count = -1, total = -i;
-    around(here, row, slab, distance, plane, [&](int found) {
+    around(near, piece.first + start, tiles, [&](int found) {
       count += found != 0;
       total += found;
     });
-    if (count == 0) continue;
+    if (i == 0 || count == 0) continue;
     const int64 units = (int64)((double)abs(i * count - total) * (unit / count));
     atomicAdd(&tones.counts[i], 1u);
     atomicAdd((uint64*)&tones.sums[i], (uint64)units);
@@ -42,14 +42,15 @@ __device__ int64 compare_levels(const Tones& tones, int top, int64* scratch) {
   int64 uneven = 0;
   for (int a = 1 + threadIdx.x; a <= top; a += blockDim.x) {
     const uint32 count = tones.counts[a];
-    if (count == 0) continue;
     const double n = count, weighted = n * difference(tones, a);
     double sum = 0.0;
+#pragma unroll 1  // lanes read neighbouring levels together
     for (int b = a + 1; b <= top; b++) {
       const uint32 other = tones.counts[b];
-      if (other == 0) continue;
-      sum += (b - a) * (weighted + other * difference(tones, b)) / (n + other);
-      uneven += abs((int64)b * other - (int64)a * count);
+      const double both = weighted + other * difference(tones, b);
+      const bool present = count != 0 && other != 0;
+      sum += present ? (b - a) * both / (n + other) : 0.0;
+      uneven += present ? abs((int64)b * other - (int64)a * count) : 0;
     }
     tones.rows[a] = sum;
   }
@@ -91,24 +92,26 @@ __device__ bool add_features(const Tones& tones, int top, int64 uneven, double* 
   return true;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
-        float* __restrict__ out, int regions, int most, int distance, int plane, int sliced) {
+        float* __restrict__ out, int64 words, int regions, int most, int distance, int plane,
+        int sliced) {
   extern __shared__ int64 memory[];
+  __shared__ uint32 tiles[2][TILE];
   __shared__ int64 scratch[8];
   __shared__ double values[FEATURES];
   const Tones tones = {memory, (double*)(memory + most + 1), (uint32*)(memory + 2 * (most + 1))};
   for (int region = blockIdx.x; region < regions; region += gridDim.x) {
     const int64* crop = crops + (int64)region * CROP_COLUMNS;
     const int top = crop[TOP];
+    const Neighbourhood near = {levels, words, (int)crop[ROW], crop[SLAB], distance, plane != 0};
     const double unit = 32.0 * unit_of(crop[TOP] * crop[VOXELS]);
     int found = 0;
     if (threadIdx.x < FEATURES) values[threadIdx.x] = 0.0;
     for (int number = 0; number < (sliced ? crop[DEPTH] : 1); number++) {
       for (int i = threadIdx.x; i <= top; i += blockDim.x) tones.counts[i] = tones.sums[i] = 0;
       __syncthreads();
-      add_differences(levels, piece(crop, number, sliced), crop[ROW], crop[SLAB], distance, plane,
-                      unit, tones);
+      add_differences(near, piece(crop, number, sliced), unit, tones, tiles);
       __syncthreads();
       for (int i = threadIdx.x; i <= top; i += blockDim.x)
         difference(tones, i) = tones.sums[i] / unit;
@@ -119,7 +122,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
     }
     if (threadIdx.x == 0)
       for (int k = 0; k < FEATURES; k++)
-        out[(uint64)region * FEATURES + k] =
+        out[(int64)region * FEATURES + k] =
             found ? (float)(values[k] / found) : __int_as_float(0x7fc00000);
     __syncthreads();
   }

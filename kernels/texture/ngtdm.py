@@ -294,8 +294,8 @@ def gpu(images, where, values, *, levels, binning, width, low, distance, slices)
     """`reference` on the GPU: one launch for the levels, one for differences and features."""
     grey, crops = gpu_crops(images, where, scale(levels, binning, width, low), distance)
     _source.function("measure")(
-        min(len(where), BLOCKS), 256, grey, crops, values, len(where), levels, distance,
-        flat(images, slices), slices == AVERAGED, smem=20 * (levels + 1),
+        min(len(where), BLOCKS), 256, grey, crops, values, grey.size // 2, len(where), levels,
+        distance, flat(images, slices), slices == AVERAGED, smem=20 * (levels + 1),
     )  # fmt: skip
 
 

@@ -1,0 +1,221 @@
+"""Grey level distance zones: the 16 IBSI features of every region.
+
+    n_ij = zones of level i whose pixel nearest to the region's border is j steps inside it
+
+Zones are those of size zones: 8-connected in slices, 26-connected in volumes. A step goes to one of
+4 neighbours, or 6 in volumes, and pixels at the border have j = 1. The columns are the table
+`FEATURES`, their formulas those of `_emphasis.py`, with V the pixels of the region.
+
+images      (n, h, w), or volumes (n, d, h, w); uint8, uint16, int16 or float32 in any unit
+regions     masks, one region an image; or `Regions` of labelled objects or windows
+values      float32 (regions, 16); levels, steps and bits as units, computed in float64
+binning     how intensities become levels 1..Ng: see `_levels.py`
+slices      zones and steps in volumes, or in slices: their features averaged, or matrices merged.
+            Slices without a pixel take no part in a mean
+borders     outside the image is outside the region. So are pixels that re-segmentation removes,
+            where IBSI measures the distance in the region as it was before
+cost        4 or 13 comparisons and about 40 operations a pixel. Workspace: on the CPU, a thread,
+            8 bytes a pixel of a block of 128 K pixels or of one region, and 2 (Ng + 1) bytes for
+            each pixel of the region's shortest side; on the GPU 8 bytes a pixel of all boxes, and
+            up to 256 MB for more than 64 levels or shortest sides of more than 128 pixels
+nan         NaN and infinite pixels leave the region. Empty regions: all columns NaN
+source      IBSI reference manual (arXiv 1612.07003), section 3.9; Thibault, Angulo and Meyer 2014,
+            IEEE TBE 61(3)
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import distance_transform_cdt, minimum
+
+from .. import _cuda
+from .._cpu import compiled
+from .._kernel import Cost, Quality
+from .._regions import RegionMeasure
+from ._aggregation import AVERAGED, MERGED, SLICES, VOLUME, steps, suffix
+from ._emphasis import N, add_features, declare, formulas, summarise
+from ._information import information_table
+from ._levels import (
+    DEPTH,
+    HEIGHT,
+    MOST,
+    PARAMETERS,
+    ROW,
+    SLAB,
+    START,
+    TOP,
+    WIDTH,
+    Part,
+    gpu_crops,
+    levels_of,
+    measure,
+    scale,
+)
+from ._zones import STRETCH, label_zones, links, zones
+
+_source = _cuda.Cuda(__file__)
+
+FEATURES = declare(
+    (
+        ("small_distance_emphasis", "0GBI"),
+        ("large_distance_emphasis", "MB4I"),
+        ("low_grey_level_zone_emphasis", "S1RA"),
+        ("high_grey_level_zone_emphasis", "K26C"),
+        ("small_distance_low_grey_level_emphasis", "RUVG"),
+        ("small_distance_high_grey_level_emphasis", "DKNJ"),
+        ("large_distance_low_grey_level_emphasis", "A7WM"),
+        ("large_distance_high_grey_level_emphasis", "KLTH"),
+        ("grey_level_non_uniformity", "VFT7"),
+        ("normalised_grey_level_non_uniformity", "7HP3"),
+        ("zone_distance_non_uniformity", "V294"),
+        ("normalised_zone_distance_non_uniformity", "IATH"),
+        ("zone_percentage", "VIWW"),
+        ("grey_level_variance", "QK93"),
+        ("zone_distance_variance", "7WT1"),
+        ("zone_distance_entropy", "GBDU"),
+    )
+)
+
+
+# ---- the definition
+
+
+def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0, slices=VOLUME):
+    """The definition in plain NumPy, float64 up to the last step."""
+    rule = scale(levels, binning, width, low)
+    values = np.full((len(where), len(FEATURES)), np.nan)
+    for (image, mask), out in zip(where.crops(images), values, strict=True):
+        grey = levels_of(image, mask, rule)
+        pieces = [grey] if images.ndim == 4 and slices == VOLUME else list(grey)
+        counts = [zone_distances(piece, grey.max(), max(grey.shape)) for piece in pieces]
+        voxels = [np.count_nonzero(piece) for piece in pieces]
+        if slices == MERGED:
+            counts, voxels = [sum(counts)], [sum(voxels)]
+        found = [formulas(m, v) for m, v in zip(counts, voxels, strict=True) if v]
+        if found:
+            out[:] = np.mean(found, axis=0)
+    return values.astype(np.float32)
+
+
+def zone_distances(grey, top, largest):
+    """Counts (top, largest) of the zones of levels of any rank, 0 outside."""
+    counts = np.zeros((top, largest), np.int64)
+    distances = border_distances(grey)
+    for level, numbered in zones(grey):
+        found = minimum(distances, numbered, np.arange(numbered.max()) + 1).astype(np.int64)
+        np.add.at(counts, (level - 1, found - 1), 1)
+    return counts
+
+
+def border_distances(grey):
+    """Steps from each pixel to the nearest one outside."""
+    inside = (slice(1, -1),) * grey.ndim
+    return distance_transform_cdt(np.pad(grey > 0, 1), metric="taxicab")[inside]
+
+
+# ---- CPU
+
+
+@compiled
+def measure_distances(levels, first, stop, row, slab, distances):
+    """distances[slab + k] = steps from pixel first + k to the outside, there and back again.
+
+    row, slab   how far the neighbours lie in `levels`; in slices, slab = row
+    """
+    distances[:slab] = np.uint16(0)
+    for k in range(stop - first):
+        at = slab + k
+        near = min(distances[at - 1], distances[at - row], distances[at - slab])
+        distances[at] = near + np.uint16(1) if levels[first + k] else np.uint16(0)
+    distances[slab + stop - first : 2 * slab + stop - first] = np.uint16(0)
+    for at in range(slab + stop - first - 1, slab - 1, -1):
+        near = min(distances[at + 1], distances[at + row], distances[at + slab])
+        distances[at] = min(distances[at], near + np.uint16(1))
+
+
+@compiled
+def count_zones(levels, first, stop, parents, nearest, counts, side):
+    """Counts the zones of `label_zones`; returns their pixels and the last row in use.
+
+    nearest   distances of the pixels, at roots in the end those of the zones
+    """
+    voxels, last = 0, 0
+    for pixel in range(stop - first):
+        if levels[first + pixel] != 0:
+            root = parents[pixel]
+            nearest[root] = min(nearest[root], nearest[pixel])
+            voxels += 1
+    for pixel in range(stop - first):
+        if levels[first + pixel] != 0 and parents[pixel] == pixel:
+            distance = np.int64(nearest[pixel])
+            cell = np.uint64(distance) * np.uint64(side) + np.uint64(levels[first + pixel])
+            counts[cell] += np.uint32(1)
+            last = max(last, distance)
+    return voxels, last
+
+
+@compiled
+def measure_block(levels, crops, links, deep, sliced, table, margins, low, out):
+    """Features of a block of regions.
+
+    levels, crops    see `_levels.py`; links: of `_zones.py`; deep: steps are 3D
+    margins, low     scratch of `summarise`
+    """
+    offsets, totals = np.empty(len(links.steps), np.int64), np.empty(4, np.int64)
+    most, rows = np.int64(0), np.int64(0)
+    for region in range(len(crops)):
+        crop = crops[region]
+        most = max(most, (crop[DEPTH] + 2) * crop[SLAB])
+        shortest = min(crop[HEIGHT], crop[WIDTH])
+        rows = max(rows, ((min(shortest, crop[DEPTH]) if deep else shortest) + 3) // 2)
+    parents, distances = np.empty(most, np.uint32), np.empty(most, np.uint16)
+    codes, nothing = np.empty(STRETCH, np.uint16), np.empty(0, np.int64)
+    counts = np.zeros(rows * (low.size + 1), np.uint32)
+    for region in range(len(crops)):
+        crop, values = crops[region], out[region]
+        for m in range(len(offsets)):
+            z, y, x = links.steps[m]
+            offsets[m] = z * crop[SLAB] + y * crop[ROW] + x
+        side, found = crop[TOP] + 1, 0
+        slab = crop[SLAB] if deep else crop[ROW]
+        pieces, size = 1, crop[DEPTH] * crop[SLAB]
+        if sliced:
+            pieces, size = crop[DEPTH], crop[SLAB]
+        values[:] = 0.0
+        for piece in range(pieces):
+            first = crop[START] + piece * size
+            stop = first + size
+            label_zones(levels, first, stop, offsets, links.rest, links.lowest, codes, parents)
+            measure_distances(levels, first, stop, crop[ROW], slab, distances)
+            voxels, last = count_zones(
+                levels, first, stop, parents, distances[slab:], counts, side
+            )  # fmt: skip
+            summarise(counts, side, last, nothing, table, margins, low, totals)
+            if totals[N] > 0:
+                found += 1
+                add_features(margins, low, totals, crop[TOP], voxels, values)
+            counts[: (last + 1) * side] = np.uint32(0)
+        for f in range(values.size):
+            values[f] = values[f] / found if found else np.nan
+
+
+def part(images: Any, column: int, *, levels: int, slices: str, **_: Any) -> Part:
+    """The 16 columns from `column` on, for `measure`."""
+    touching, sliced = links(steps(images, slices)), slices == AVERAGED
+    deep = images.ndim == 4 and slices == VOLUME
+
+    def begin():
+        scratch = np.empty((2, levels), np.int64), np.empty(levels)
+
+        def work(found, crops, out):
+            measure_block(found, crops, touching, deep, sliced, information_table(), *scratch, out)
+
+        return work
+
+    return Part(slice(column, column + len(FEATURES)), begin)
+
+
+def cpu(images, where, values, *, levels, binning, width, low, slices):
+    """`reference`, compiled."""
+    rule = scale(levels, binning, width, low)
+    measure(images, where, values, rule, 1, [part(images, 0, levels=levels, slices=slices)])

@@ -1,0 +1,191 @@
+"""Grey level size zones: the 16 IBSI features of every region.
+
+    n_ij = zones of j pixels of level i: all that touch, 8-connected in slices, 26-connected in 3D
+
+The columns are the table `FEATURES`, their formulas those of `_emphasis.py`, with V the pixels of
+the region.
+
+images      (n, h, w), or volumes (n, d, h, w); uint8, uint16, int16 or float32 in any unit
+regions     masks, one region an image; or `Regions` of labelled objects or windows
+values      float32 (regions, 16); levels, pixels and bits as units, computed in float64
+binning     how intensities become levels 1..Ng: see `_levels.py`
+slices      zones of volumes, or of slices: their features averaged, or matrices merged. Slices
+            without a pixel take no part in a mean
+borders     a zone ends where the image or the region ends
+cost        4 or 13 comparisons and about 30 operations a pixel. Workspace: on the CPU, a thread,
+            10 bytes a pixel of a block of 128 K pixels or of one region, and 260 (Ng + 1) bytes; on
+            the GPU 10 bytes a pixel of all boxes, and up to 70 MB for more than 64 levels. Zones of
+            more than 64 pixels are listed, in at most 1 byte a pixel of one region
+nan         NaN and infinite pixels leave the region. Empty regions: all columns NaN
+source      IBSI reference manual (arXiv 1612.07003), section 3.8; Thibault, Angulo and Meyer 2014,
+            IEEE TBE 61(3)
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .. import _cuda
+from .._cpu import compiled
+from .._kernel import Cost, Quality
+from .._regions import RegionMeasure
+from ._aggregation import AVERAGED, MERGED, SLICES, VOLUME, steps, suffix
+from ._emphasis import N, SIZES, TABLED, add_features, declare, formulas, sort, summarise
+from ._information import information_table
+from ._levels import (
+    DEPTH,
+    MOST,
+    PARAMETERS,
+    ROW,
+    SLAB,
+    START,
+    TOP,
+    VOXELS,
+    Part,
+    gpu_crops,
+    levels_of,
+    measure,
+    scale,
+)
+from ._zones import STRETCH, label_zones, links, zones
+
+_source = _cuda.Cuda(__file__)
+
+FEATURES = declare(
+    (
+        ("small_zone_emphasis", "5QRC"),
+        ("large_zone_emphasis", "48P8"),
+        ("low_grey_level_zone_emphasis", "XMSY"),
+        ("high_grey_level_zone_emphasis", "5GN9"),
+        ("small_zone_low_grey_level_emphasis", "5RAI"),
+        ("small_zone_high_grey_level_emphasis", "HW1V"),
+        ("large_zone_low_grey_level_emphasis", "YH51"),
+        ("large_zone_high_grey_level_emphasis", "J17V"),
+        ("grey_level_non_uniformity", "JNSA"),
+        ("normalised_grey_level_non_uniformity", "Y1RO"),
+        ("zone_size_non_uniformity", "4JP3"),
+        ("normalised_zone_size_non_uniformity", "VB3A"),
+        ("zone_percentage", "P30P"),
+        ("grey_level_variance", "BYLV"),
+        ("zone_size_variance", "3NSA"),
+        ("zone_size_entropy", "GU8N"),
+    )
+)
+
+
+# ---- the definition
+
+
+def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0, slices=VOLUME):
+    """The definition in plain NumPy, float64 up to the last step."""
+    rule = scale(levels, binning, width, low)
+    values = np.full((len(where), len(FEATURES)), np.nan)
+    for (image, mask), out in zip(where.crops(images), values, strict=True):
+        grey = levels_of(image, mask, rule)
+        pieces = [grey] if images.ndim == 4 and slices == VOLUME else list(grey)
+        counts = [zone_sizes(piece, grey.max(), grey.size) for piece in pieces]
+        voxels = [np.count_nonzero(piece) for piece in pieces]
+        if slices == MERGED:
+            counts, voxels = [sum(counts)], [sum(voxels)]
+        found = [formulas(m, v) for m, v in zip(counts, voxels, strict=True) if v]
+        if found:
+            out[:] = np.mean(found, axis=0)
+    return values.astype(np.float32)
+
+
+def zone_sizes(grey, top, largest):
+    """Counts (top, largest) of the zones of levels of any rank, 0 outside."""
+    counts = np.zeros((top, largest), np.int64)
+    for level, numbered in zones(grey):
+        sizes = np.bincount(numbered[numbered > 0])[1:]
+        np.add.at(counts, (level - 1, sizes - 1), 1)
+    return counts
+
+
+# ---- CPU
+
+
+@compiled
+def count_zones(levels, first, stop, parents, sizes, counts, side, beyond, listed):
+    """Counts the zones of `label_zones`; returns the last row in use and how many are listed."""
+    last = 0
+    for pixel in range(stop - first):
+        if levels[first + pixel] != 0:
+            sizes[pixel] = np.uint32(0)  # a root comes before the rest of its zone
+            sizes[parents[pixel]] += np.uint32(1)
+    for pixel in range(stop - first):
+        if levels[first + pixel] != 0 and parents[pixel] == pixel:
+            size = np.int64(sizes[pixel])
+            cell = np.uint64(size) * np.uint64(side) + np.uint64(levels[first + pixel])
+            if size <= TABLED:
+                counts[cell] += np.uint32(1)
+                last = max(last, size)
+            else:
+                beyond[listed] = cell
+                listed += 1
+    return last, listed
+
+
+@compiled
+def measure_block(levels, crops, links, sliced, table, counts, margins, low, out):
+    """Features of a block of regions.
+
+    levels, crops    see `_levels.py`; links: of `_zones.py`
+    counts           uint32, (TABLED + 1) (Ng + 1) zeros, zeros again in the end
+    margins, low     scratch of `summarise`
+    """
+    offsets, totals = np.empty(len(links.steps), np.int64), np.empty(4, np.int64)
+    most, listable = np.int64(0), np.int64(0)
+    for region in range(len(crops)):
+        most = max(most, crops[region, DEPTH] * crops[region, SLAB])
+        listable = max(listable, crops[region, VOXELS] // (TABLED + 1))
+    parents, sizes = np.empty(most, np.uint32), np.empty(most, np.uint32)
+    codes, beyond = np.empty(STRETCH, np.uint16), np.empty(listable, np.int64)
+    for region in range(len(crops)):
+        crop, values = crops[region], out[region]
+        for m in range(len(offsets)):
+            z, y, x = links.steps[m]
+            offsets[m] = z * crop[SLAB] + y * crop[ROW] + x
+        side, found = crop[TOP] + 1, 0
+        pieces, size = 1, crop[DEPTH] * crop[SLAB]
+        if sliced:
+            pieces, size = crop[DEPTH], crop[SLAB]
+        values[:] = 0.0
+        for piece in range(pieces):
+            first = crop[START] + piece * size
+            label_zones(
+                levels, first, first + size, offsets, links.rest, links.lowest, codes, parents
+            )
+            last, listed = count_zones(
+                levels, first, first + size, parents, sizes, counts, side, beyond, np.int64(0)
+            )
+            sort(beyond[:listed])
+            summarise(counts, side, last, beyond[:listed], table, margins, low, totals)
+            if totals[N] > 0:
+                found += 1
+                add_features(margins, low, totals, crop[TOP], totals[SIZES], values)
+            counts[: (last + 1) * side] = np.uint32(0)
+        for f in range(values.size):
+            values[f] = values[f] / found if found else np.nan
+
+
+def part(images: Any, column: int, *, levels: int, slices: str, **_: Any) -> Part:
+    """The 16 columns from `column` on, for `measure`."""
+    touching, sliced = links(steps(images, slices)), slices == AVERAGED
+
+    def begin():
+        counts = np.zeros((TABLED + 1) * (levels + 1), np.uint32)
+        scratch = counts, np.empty((2, levels), np.int64), np.empty(levels)
+
+        def work(found, crops, out):
+            measure_block(found, crops, touching, sliced, information_table(), *scratch, out)
+
+        return work
+
+    return Part(slice(column, column + len(FEATURES)), begin)
+
+
+def cpu(images, where, values, *, levels, binning, width, low, slices):
+    """`reference`, compiled."""
+    rule = scale(levels, binning, width, low)
+    measure(images, where, values, rule, 1, [part(images, 0, levels=levels, slices=slices)])
