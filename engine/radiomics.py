@@ -13,8 +13,10 @@ source  IBSI reference manual (arXiv 1612.07003), chapter 2, the image processin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -126,11 +128,14 @@ class Radiomics:
 
     def prepare(self, case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]:
         """image float32, morphological mask, intensity mask, and the spacing they have now."""
-        image, drawn = case.image.astype(np.float64), case.mask != 0
-        spacing = case.spacing
+        drawn, spacing = case.mask != 0, case.spacing
         if self.spacing:
-            spacing = tuple(new or old for new, old in zip(self.spacing, case.spacing, strict=True))
-            image, drawn = self._resampled(image, drawn, case.spacing, spacing)
+            wanted = zip(self.spacing, case.spacing, strict=True)
+            spacing = tuple(new or old for new, old in wanted)
+        grid = Grid.of(drawn, case.spacing, spacing)
+        image = grid.sample(case.image, ORDER[self.interpolation])
+        # a half that was computed as 0.4999999 is a half
+        drawn = np.round(grid.sample(drawn, 1), 6) >= self.partial
         if self.whole:
             image = np.rint(image)
         inside = drawn & np.isfinite(image)
@@ -140,16 +145,6 @@ class Radiomics:
             mean, sd = image[inside].mean(), image[inside].std()
             inside &= np.abs(image - mean) <= self.outliers * sd
         return image.astype(np.float32), drawn, inside, spacing
-
-    def _resampled(
-        self, image: np.ndarray, drawn: np.ndarray, old: tuple[float, ...], new: tuple[float, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Both on the grid of the new spacing, cut to the surroundings of the region."""
-        grid = Grid.of(drawn, old, new)
-        share = grid.sample(drawn.astype(np.float64), 1)
-        # a half that was computed as 0.4999999 is a half
-        inside = np.round(share, 6) >= self.partial
-        return grid.sample(image, ORDER[self.interpolation]), inside
 
     def parameters(
         self, family: str, intensities: np.ndarray, spacing: tuple[float, ...]
@@ -196,10 +191,13 @@ class Grid:
 
     def sample(self, volume: np.ndarray, order: int) -> np.ndarray:
         """The volume's values on the grid, float64; outside of it those of its edge."""
+        needed = volume[self.box].astype(np.float64)
+        if all(step == 1 for step in self.step):
+            places = zip(self.start, self.shape, strict=True)
+            return needed[tuple(slice(int(at), int(at) + n) for at, n in places)]
         return ndimage.affine_transform(
-            volume[self.box], np.array(self.step), self.start, self.shape,
-            order=order, mode="nearest",
-        )  # fmt: skip
+            needed, np.array(self.step), self.start, self.shape, order=order, mode="nearest"
+        )
 
 
 def _axis(n: int, inside: slice, step: float, around: int) -> tuple[slice, float, float, int]:
@@ -212,3 +210,31 @@ def _axis(n: int, inside: slice, step: float, around: int) -> tuple[slice, float
     low = max(inside.start - margin, 0)
     box = slice(low, min(inside.stop + margin, n))
     return box, origin + first * step - low, step, last - first + 1
+
+
+# ---- presets, and what the columns mean
+
+PRESETS = {"ibsi": Radiomics()}
+
+STATUS = "0 measured, 1 empty, 2 a single voxel, 3 flat"
+
+
+def column_facts(chain: Radiomics, names: Iterable[str], preset: str) -> dict[str, dict[str, Any]]:
+    """Metadata of each column: family, feature, tag, unit, formula, preset, settings, version."""
+    settings = json.dumps(asdict(chain), sort_keys=True)
+    common = {"preset": preset, "settings": settings, "version": version("medkern")}
+    facts: dict[str, dict[str, Any]] = {}
+    for name in names:
+        family, feature = name.split(".")[:2]
+        if family == "region":
+            unit, formula = ("", STATUS) if feature == "status" else ("voxels", "in the region")
+            facts[name] = {"family": family, "feature": feature, "unit": unit, "formula": formula}
+        else:
+            kernel: Any = kernels.catalogue()[family]
+            found = next(f for f in kernel.features if f.name == feature)
+            facts[name] = {
+                "family": family, "feature": feature, "tag": found.tag, "unit": found.unit,
+                "formula": found.formula,
+            }  # fmt: skip
+        facts[name] |= common
+    return facts

@@ -39,7 +39,9 @@ from .denoise.rician import rician as rician, rician_inverse as rician_inverse
 from .enhance.clahe import clahe as clahe
 from .texture.glcm import glcm as glcm
 from .texture.ngtdm import ngtdm as ngtdm
+from .texture.ngldm import ngldm as ngldm
 from .texture.lbp import lbp as lbp
+from .texture.hog import hog as hog
 # isort: on
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from medkern import kernels as mk
 from medkern.bench.ptx import Interpreter
 from medkern.kernels import _cuda
-from medkern.kernels.texture._patterns import METHODS, necklaces
+from medkern.kernels.texture._patterns import METHODS, NRI_UNIFORM, UNIFORM, necklaces, to_values
 from medkern.kernels.texture.lbp import lbp, pattern_image, patterns
 
 CIRCLES = [(8, 1), (8, 1.5), (16, 2), (24, 3)]
@@ -48,7 +48,7 @@ def test_the_histogram_is_that_of_the_codes():
     assert names[3] == "lbp.ror.5.p8.r1"
     for value, of_image in zip(values, codes, strict=True):
         want = [(of_image == code).mean(dtype=np.float64) for code in necklaces(8)]
-        np.testing.assert_array_equal(value, np.float32(want))
+        np.testing.assert_array_equal(value, np.array(want, np.float32))
 
 
 # ---- what codes mean
@@ -68,8 +68,6 @@ def test_uniform_numbers_are_those_of_the_definition(points):
     codes = np.arange(2**points, dtype=np.uint32)
     bits = codes[:, None] >> np.arange(points, dtype=np.uint32) & 1
     runs = (bits > np.roll(bits, 1, axis=1)).sum(axis=1)
-    from medkern.kernels.texture._patterns import NRI_UNIFORM, UNIFORM, to_values
-
     by_length, by_place = codes.copy(), codes.copy()
     to_values(by_length, points, UNIFORM)
     to_values(by_place, points, NRI_UNIFORM)

@@ -1,8 +1,8 @@
 """Who else counts local binary patterns: scikit-image and mahotas.
 
 scikit-image's codes are ours but for exact ties, see `kernels/texture/lbp.py`; its histogram is
-NumPy's. mahotas numbers patterns its own way ("ror" with other borders): its counts cannot be
-compared, so that it stands here for its speed alone, in no row.
+NumPy's. mahotas rounds its points to other pixels and treats borders otherwise: its counts are not
+ours, and it is slower than scikit-image.
 """
 
 from __future__ import annotations

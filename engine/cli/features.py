@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from . import _radiomics
 from ._console import say, show_json, show_table
 
 
@@ -13,6 +14,13 @@ def features(
         Path | None, typer.Argument(help="Folder, CSV manifest, .npz or one image.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Shipped recipe or the path of a .toml file.")] = "",
+    preset: Annotated[str, typer.Option(help="Radiomics of masked volumes: ibsi.")] = "",
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of masks, named as the images; labels are regions.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML that changes the preset: spacing, range, width, ...")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")] = Path(
         "features.parquet"
     ),
@@ -20,16 +28,24 @@ def features(
     list_: Annotated[bool, typer.Option("--list", help="List every feature and stop.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure texture: one row an image, columns named family.feature.distance.directions.
+    """Measure images, one row each, or the regions of volumes, one row a region.
 
-    Example: medkern features scans/ --recipe ct --out features.parquet
+    Examples:
+
+    medkern features scans/ --recipe ct --out features.parquet
+
+    medkern features scans/ --masks masks/ --preset ibsi --settings lung.toml
     """
     from ..errors import UserError
 
     if list_:
         return _list(json)
+    if source is not None and preset:
+        if recipe:
+            raise UserError("--recipe and --preset exclude each other")
+        return _radiomics.measure(source, masks, preset, settings, out, json)
     if source is None or not recipe:
-        raise UserError("give images and --recipe, or --list")
+        raise UserError("give images and --recipe, images with --masks and --preset, or --list")
     from ..recipe import load_recipe
     from ..stages import feature_metadata
     from ._road import find, prepare

@@ -12,6 +12,20 @@ from .index import Item, SourceError, index
 from .layout import Layout
 from .limits import Limits
 from .reader import read
-from .reason import Reason, Reject
+from .reason import Reason, Reject, Unreadable
+from .volume import Volume, read_volume
 
-__all__ = ["index", "read", "codecs", "Item", "Layout", "Limits", "Reason", "Reject", "SourceError"]
+__all__ = [
+    "Item",
+    "Layout",
+    "Limits",
+    "Reason",
+    "Reject",
+    "SourceError",
+    "Unreadable",
+    "Volume",
+    "codecs",
+    "index",
+    "read",
+    "read_volume",
+]

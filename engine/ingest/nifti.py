@@ -131,7 +131,9 @@ class NiftiFile:
         sizes = np.empty(3, int)
         sizes[self._turn[:, 0].astype(int)] = self._shape[:3]
         self._spacing = (float(steps[1]), float(steps[0]))
-        self.frames = int(sizes[2]) * self._shape[3]
+        self.slice_spacing = float(steps[2])  # mm
+        self.times = self._shape[3]
+        self.frames = int(sizes[2]) * self.times
         self._limits.check_image(int(sizes[1]), int(sizes[0]), self.frames, self._bytes)
 
     def _read_voxels(self) -> np.ndarray:

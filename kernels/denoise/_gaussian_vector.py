@@ -8,21 +8,16 @@ Arrays are float32 and C-contiguous; places and shifts count elements and are no
 BLOCK pixels are summed; where they are no multiple of it the last block overlaps the one before.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from ._inner import instruction
 
 LANES, VECTORS = 16, 4  # LLVM splits vectors that are wider than the machine's
 BLOCK = LANES * VECTORS  # pixels of a row that are summed together
-
-
-def instruction(function: Callable[..., Any]) -> Any:
-    """`function(typing context, argument types) -> signature, emitter` as a function for Numba."""
-    return intrinsic(function)
 
 
 class Sums:

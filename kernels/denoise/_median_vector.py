@@ -12,15 +12,14 @@ The key of an integer is the integer itself; keys of float32 give the order
 Arrays are C-contiguous; indices count elements and are not checked.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import RequireLiteralValue
-from numba.extending import intrinsic
 
+from ._inner import instruction
 from ._median_network import Network, Wire
 
 VECTOR = 32  # bytes
@@ -28,11 +27,6 @@ TILE = 2  # rows of a tile in `tile_medians`
 AHEAD = 4  # rows that it prefetches: machines do not foresee that the next band starts elsewhere
 BORDER = 16  # keys that `fill` writes: more than any radius
 INFINITY, MAGNITUDE, SIGN_BIT = 0x7F800000, 0x7FFFFFFF, 31
-
-
-def instruction(function: Callable[..., Any]) -> Any:
-    """`function(typing context, argument types) -> signature, emitter` as a function for Numba."""
-    return intrinsic(function)
 
 
 class Vectors:

@@ -13,7 +13,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from ._inner import instruction
 
 LANES, VECTORS = 16, 2  # LLVM splits vectors that are wider than the machine's
 
@@ -69,7 +70,7 @@ class _Pass:
         return self.builder.shuffle_vector(one, one, zeros)
 
 
-@intrinsic
+@instruction
 def sum_pairs(_: Any, p: Any, q: Any, rows: Any, at: Any, beside: Any, step: Any, f: Any, g: Any):
     """p[i], q[i] = sum over m of F[2m] a + F[2m + 1] b,  G likewise,
     a = rows[at + step * m + i],  b = rows[at + step * m + beside + i],  for i < p.size"""

@@ -33,27 +33,26 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import gammaln, xlogy
 
-from .. import _cuda
 from .._cpu import compiled
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter
 from .._pixels import to_pixel
 from ._inner import inner
-from ._stabilise_table import (
+from ._stabilise import (
     CHUNK,
     PIXEL_DTYPES,
     STREAM,
     TABLE,
-    THREADS,
     chunk_of,
-    grid_of,
+    each,
+    estimated,
+    launch,
     look_up,
     on_device_of,
     run_pixels,
     take_slopes,
     to_dtype,
 )
-from .noise import noise
 
 # ---- the definitions
 
@@ -62,7 +61,7 @@ def reference(
     images: np.ndarray, *, gain: np.ndarray, sigma: np.ndarray, offset: float
 ) -> np.ndarray:
     """The formula in float64."""
-    gain, sigma = (_each(v, images) for v in (gain, sigma))
+    gain, sigma = (each(v, images) for v in (gain, sigma))
     counts = (images.astype(np.float64) - offset) / gain
     return (2 * np.sqrt(np.maximum(counts + 3 / 8 + (sigma / gain) ** 2, 0))).astype(np.float32)
 
@@ -81,11 +80,6 @@ def inverse_reference(
         found[np.isnan(z)] = np.nan
         out[image] = gain[image] * found + offset
     return to_dtype(out, to)
-
-
-def _each(values: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """(n,) numbers, to go with the images."""
-    return values.astype(np.float64).reshape(-1, *(1,) * (images.ndim - 1))
 
 
 def mean_root(counts: np.ndarray, s: float) -> np.ndarray:
@@ -223,20 +217,17 @@ _source = Cuda(__file__)
 
 def gpu(images: Any, out: Any, *, gain: Any, sigma: Any, offset: float) -> None:
     """One launch; a row of the grid an image."""
-    n, pixels = len(images), images.size // len(images)
-    function = _source.function("roots", PIXEL=images.dtype)
-    function(grid_of(images), THREADS, images, out, gain, sigma, offset, n, pixels)
+    roots = _source.function("roots", PIXEL=images.dtype)
+    launch(roots, images, out, gain, sigma, offset)
 
 
 def inverse_gpu(images: Any, out: Any, *, gain: Any, sigma: Any, offset: float, to: str) -> None:
     """One launch; a block of threads puts the row of the table for its s into shared memory."""
-    n, pixels = len(images), images.size // len(images)
-    table = on_device_of(images, correction())
     cells = f"{np.float32(CELLS / WIDEST).item().hex()}f"
-    function = _source.function(
+    counts = _source.function(
         "counts", PIXEL=out.dtype, LEVELS=LEVELS, CELLS=CELLS, CELLS_A_UNIT=cells
     )
-    function(grid_of(images), THREADS, images, out, gain, sigma, offset, table, n, pixels)
+    launch(counts, images, out, gain, sigma, offset, on_device_of(images, correction()))
 
 
 # ---- the kernels
@@ -244,20 +235,12 @@ def inverse_gpu(images: Any, out: Any, *, gain: Any, sigma: Any, offset: float, 
 
 def poisson_gain(images: Any) -> Any:
     """Gain of each image, as `noise` finds it; 1 where it finds none."""
-    return _found(images, 0, 1.0)
+    return estimated(images, "poisson", 0, 1.0)
 
 
 def read_noise(images: Any) -> Any:
     """sd of the read noise of each image, as `noise` finds it; 0 where it finds none."""
-    return _found(images, 1, 0.0)
-
-
-def _found(images: Any, column: int, none: float) -> Any:
-    values, _ = noise(images, model="poisson")
-    found = _cuda.empty(images, (len(images),), np.float32)
-    found[...] = values[:, column]
-    found[~(found > 0)] = none
-    return found
+    return estimated(images, "poisson", 1, 0.0)
 
 
 GREY = "grey levels"

@@ -10,7 +10,7 @@ members of a group, as many as a power of two; the mean of a group is no noise. 
 over the sum of its squared gains. Alike is what has the smallest sum of squared differences (in
 stage 2: in the result of stage 1), the first in reading order where two are equal. The sums are
 whole numbers of 2^-16 sigma: their order does not matter. Edges keep their width where an image
-repeats itself; a detail that occurs once is lost where its coefficients are below 2.7 sigma.
+repeats itself; a detail that occurs once is lost where its coefficients are below 3 sigma.
 
 images  (n, h, w) uint8, uint16, int16 or float32, any intensity unit; out has the same
 borders patches lie in the image; one smaller than a patch repeats its nearest pixel up to there
@@ -283,7 +283,7 @@ collaborative = Filter(
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={
         "sigma": SIGMA,
-        "strength": Parameter(1.0, "factor on sigma: above 1 removes more", above=0),
+        "strength": Parameter(1.1, "factor on sigma: more removes more", above=0),
         "stages": Parameter(2, "1: threshold; 2: a Wiener filter after it", 1, 2),
         "step": Parameter(4, "distance of reference patches", 1, PATCH, unit="pixels"),
         "search": Parameter(12, "how far away similar patches may lie", 1, 24, unit="pixels"),

@@ -31,26 +31,25 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import i0e
 
-from .. import _cuda
 from .._cpu import compiled
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter
 from .._pixels import to_pixel
 from ._inner import inner
-from ._stabilise_table import (
+from ._stabilise import (
     CHUNK,
     PIXEL_DTYPES,
     TABLE,
-    THREADS,
     chunk_of,
-    grid_of,
+    each,
+    estimated,
+    launch,
     look_up,
     on_device_of,
     run_pixels,
     take_slopes,
     to_dtype,
 )
-from .noise import noise
 
 # ---- the transform
 #
@@ -96,7 +95,7 @@ def stabilise(z: np.ndarray) -> np.ndarray:
 
 def reference(images: np.ndarray, *, sigma: np.ndarray) -> np.ndarray:
     """f(image / sigma)."""
-    z = images.astype(np.float64) / _each(sigma, images)
+    z = images.astype(np.float64) / each(sigma, images)
     return stabilise(np.maximum(z, 0)).astype(np.float32)
 
 
@@ -108,12 +107,7 @@ def inverse_reference(images: np.ndarray, *, sigma: np.ndarray, to: str) -> np.n
     far = (images.astype(np.float64) - forward_table()[-1]) ** 2 - 1
     level = np.sqrt(np.where(images > mean[-1], far, square))
     level[np.isnan(images)] = np.nan
-    return to_dtype(_each(sigma, images) * level, to)
-
-
-def _each(values: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """(n,) numbers, to go with the images."""
-    return values.astype(np.float64).reshape(-1, *(1,) * (images.ndim - 1))
+    return to_dtype(each(sigma, images) * level, to)
 
 
 @cache
@@ -204,21 +198,19 @@ _source = Cuda(__file__)
 
 def gpu(images: Any, out: Any, *, sigma: Any) -> None:
     """One launch, a row of the grid an image; the table in shared memory."""
-    _launch("stable", images, out, images.dtype, sigma, forward_table().astype(np.float32))
+    table = on_device_of(images, forward_table().astype(np.float32))
+    launch(_function("stable", images.dtype), images, out, sigma, table)
 
 
 def inverse_gpu(images: Any, out: Any, *, sigma: Any, to: str) -> None:
     """One launch, a row of the grid an image; the table in shared memory."""
     table, least, constant = inverse_table()
-    _launch("levels", images, out, out.dtype, sigma, table, least, constant)
-
-
-def _launch(name: str, images: Any, out: Any, pixel: Any, sigma: Any, table: Any, *numbers: float):
-    n, pixels = len(images), images.size // len(images)
-    macros = {"PIXEL": pixel, "CELLS": CELLS, "A_CELL": int(A_CELL)}
     table = on_device_of(images, table)
-    function = _source.function(name, **macros)
-    function(grid_of(images), THREADS, images, out, sigma, table, *numbers, n, pixels)
+    launch(_function("levels", out.dtype), images, out, sigma, table, least, constant)
+
+
+def _function(name: str, pixel: Any) -> Any:
+    return _source.function(name, PIXEL=pixel, CELLS=CELLS, A_CELL=int(A_CELL))
 
 
 # ---- the kernels
@@ -226,11 +218,7 @@ def _launch(name: str, images: Any, out: Any, pixel: Any, sigma: Any, table: Any
 
 def rician_sigma(images: Any) -> Any:
     """sd of the noise of each image's channels, as `noise` finds it; 1 where it finds none."""
-    values, _ = noise(images, model="rician")
-    sigma = _cuda.empty(images, (len(images),), np.float32)
-    sigma[...] = values[:, 0]
-    sigma[~(sigma > 0)] = 1
-    return sigma
+    return estimated(images, "rician", 0, 1.0)
 
 
 SIGMA = Parameter(

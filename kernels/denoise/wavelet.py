@@ -14,9 +14,11 @@ it removes the pattern that a transform on a fixed grid leaves at edges, and gai
 images  (n, h, w), transformed on both axes, and (n, d, h, w), on all three
 borders the edge is mirrored (c b a | a b c): PyWavelets' "symmetric". Any size is inverted exactly
 cost    4 L (1 + 1/4 + ...) multiplications and as many additions a pixel of an image for filters
-        of length L, forth and back; each level reads and writes its pixels twice. Workspace of an
-        image: the bands of all levels, 1.33 float32 a pixel and more for small images and long
-        filters (a volume: 1.8 to 2.9), and as much as the image again where cycle_spin is above 1
+        of length L, forth and back; each level reads and writes its pixels twice. Workspace: all bands,
+        6 bytes a pixel (small images and long filters: more), between two passes over a volume 6
+        more (CPU: fewer), and where cycle_spin is above 1 4 more on the GPU, 8 on the CPU, which
+        for integers takes another 4; CPU: of one image a thread, GPU: of a group of images, as
+        many as keep it below three times images and out, but at least one image, or 2^20 pixels
 nan     passed through unchanged, as infinities are; the transform has 0 in their place
 accuracy 1e-6 of the largest pixel, float32. sigma 0 gives the image back to that accuracy
 edges   ring where a coefficient of an edge is drawn to zero: by a few percent of a step with soft
@@ -41,6 +43,7 @@ from .._kernel import Cost, Filter, Quality
 from .._parameter import Parameter
 from .._threads import run, threads
 from . import _wavelet_cpu as passes
+from ._grid import groups
 from ._wavelet_filters import NAMES, bank
 from ._wavelet_plan import Plan, Setting, shifts, visu
 from .noise import SIGMA
@@ -237,22 +240,28 @@ def _back(bands, limits, hard, out, plan, share) -> None:
         share(passes.some_back, items, flat, flat_limits[:4], hard, out, top, *inverses)
 
 
-# ---- GPU: the whole batch in one launch a pass
+# ---- GPU: a group of images in one launch a pass
 
 _source = _cuda.Cuda(__file__)
 THREADS, GRID = 256, 65535
 DOWN, ACROSS = 8, 64  # coefficients of a tile
+STATE = {3: 6, 4: 12}  # by rank: bytes a pixel of all bands, and of one level between two passes
 
 
 def gpu(images: Any, out: Any, **chosen: Any) -> None:
     """The CPU's passes: a tile, a row or a column of coefficients a thread block."""
-    setting = Setting.of(images, **chosen)
-    volumes, sums = _volumes(images), None
+    for part in groups(images, out, STATE[images.ndim] + 4 * (chosen["cycle_spin"] > 1)):
+        sigma = {"sigma": chosen["sigma"][part]}
+        _group(images[part], out[part], Setting.of(images[part], **chosen | sigma))
+
+
+def _group(images: Any, out: Any, setting: Setting) -> None:
+    sums = None
     if setting.spin > 1:
         sums = _cuda.empty(images, images.shape, np.float32)
         sums[...] = 0
     for shift in shifts(len(setting.shape), setting.spin):
-        Batch(volumes, _volumes(out), sums, setting, shift).run()
+        Batch(_volumes(images), _volumes(out), sums, setting, shift).run()
     if sums is not None:
         shares = _source.function("shares", LENGTH=2, PIXEL=images.dtype)
         count = setting.spin ** len(setting.shape)

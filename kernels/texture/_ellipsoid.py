@@ -125,7 +125,8 @@ def least_ellipsoid(points: np.ndarray) -> np.ndarray:
         some = np.concatenate([some[weights > 0], new])
         weights = np.concatenate([weights[weights > 0], np.zeros(len(new))])
         kappas = kappas[some]
-        shift_weights(points[some], weights, kappas, inverse, ROUGH, STEPS)
+        rough = min(ROUGH, (kappas.max() / 4 - 1) / 2)  # so that a new point gains weight
+        shift_weights(points[some], weights, kappas, inverse, rough, STEPS)
         found = settled(lifted[some[weights > 0]], weights[weights > 0])
         if found is None:
             shift_weights(points[some], weights, kappas, inverse, TOLERANCE, STEPS)

@@ -1,19 +1,18 @@
 // The 16 features of counts n_ij of levels i and sizes j; the twin of _emphasis.py, where cells,
-// rows and the list `beyond` are explained. By a block of 256 threads.
+// rows and the list `beyond` are explained. By a block of 256 threads; MOST: levels.
 #pragma once
 #include "_information.cuh"
 
 enum : int { EMPHASES = 16 };
 
-template <int MOST> struct Emphasis {  // what the features need, in shared memory; levels 1..MOST
-  int64 of_level[MOST], high[MOST];    // n_i. and sum of j^2 n_ij
-  double low[MOST];                    // sum of n_ij / j^2
+struct Emphasis {                    // what the features need, in shared memory; levels 1..MOST
+  int64 of_level[MOST], high[MOST];  // n_i. and sum of j^2 n_ij
+  double low[MOST];                  // sum of n_ij / j^2
   int64 total, sizes, size_squares, information;
 };
 
 // Adds what one thread knows to what the block knows.
-template <typename Margins>
-__device__ void add_cell(Margins& margins, int level, int64 size, uint32 count) {
+__device__ void add_cell(Emphasis& margins, int level, int64 size, uint32 count) {
   const int64 square = size * size;
   margins.of_level[level - 1] += count;
   margins.high[level - 1] += square * count;
@@ -21,8 +20,7 @@ __device__ void add_cell(Margins& margins, int level, int64 size, uint32 count) 
 }
 
 // Elements of sizes beyond the last row, sorted; by one thread, in their order.
-template <typename Margins>
-__device__ void add_beyond(Margins& margins, const int64* beyond, int listed, int side,
+__device__ void add_beyond(Emphasis& margins, const int64* beyond, int listed, int side,
                            double unit) {
   for (int at = 0; at < listed;) {
     const int64 size = beyond[at] / side, first = at;
@@ -39,9 +37,8 @@ __device__ void add_beyond(Margins& margins, const int64* beyond, int listed, in
 }
 
 // A thread a level, then a warp a size: both read rows without a bank conflict.
-template <typename Margins>
 __device__ void summarise(const uint32* counts, int side, int top, int last, const int64* beyond,
-                          int listed, Margins& margins, int64* scratch) {
+                          int listed, Emphasis& margins, int64* scratch) {
   int64 total = 0;
   for (int level = 1 + threadIdx.x; level <= top; level += blockDim.x) {
     margins.of_level[level - 1] = margins.high[level - 1] = 0;
@@ -81,6 +78,38 @@ __device__ void summarise(const uint32* counts, int side, int top, int last, con
   __syncthreads();
 }
 
+// Counts an element, in the table or, if its size has no row there, in the list.
+__device__ __forceinline__ void count(uint32* counts, int side, int rows, int64* beyond,
+                                      int* listed, int level, int64 size) {
+  const int64 cell = size * side + level;
+  if (size <= rows)
+    atomicAdd(&counts[cell], 1u);
+  else
+    beyond[atomicAdd(listed, 1)] = cell;
+}
+
+// Bitonic sort of cells with room up to the next power of two.
+__device__ void sort(int64* cells, int listed) {
+  if (listed < 2) return;
+  int size = 2;
+  while (size < listed) size *= 2;
+  for (int k = listed + threadIdx.x; k < size; k += blockDim.x) cells[k] = 0x7fffffffffffffffLL;
+  __syncthreads();
+  for (int span = 2; span <= size; span *= 2) {
+    for (int step = span / 2; step > 0; step /= 2) {
+      for (int k = threadIdx.x; k < size / 2; k += blockDim.x) {
+        const int at = 2 * step * (k / step) + k % step;
+        const int64 a = cells[at], b = cells[at + step];
+        if ((a > b) == ((at & span) == 0)) {
+          cells[at] = b;
+          cells[at + step] = a;
+        }
+      }
+      __syncthreads();
+    }
+  }
+}
+
 // ---- the features, by one thread, as in _emphasis.py
 
 __device__ double variance(int64 total, int64 first, int64 second) {
@@ -90,8 +119,7 @@ __device__ double variance(int64 total, int64 first, int64 second) {
   return ((double)about_whole - rest * rest / n) / n;
 }
 
-template <typename Margins>
-__device__ void add_features(const Margins& margins, int top, int64 voxels, double* values) {
+__device__ void add_features(const Emphasis& margins, int top, int64 voxels, double* values) {
   int64 first = 0, second = 0, level_squares = 0, squares = 0;
   double shorts = 0.0, dim = 0.0;
   double short_dim = 0.0, short_bright = 0.0, long_dim = 0.0, long_bright = 0.0;

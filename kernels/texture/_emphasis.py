@@ -17,12 +17,15 @@ source  IBSI reference manual (arXiv 1612.07003), section 3.7; Galloway 1975, CG
 """
 
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import _cuda
 from .._cpu import compiled
 from .._kernel import Feature
 from ._information import entropy, information, unit_of
+from ._levels import MOST
 
 _FORMULAS = (
     ("sum n_.j / j^2 / N",),
@@ -214,3 +217,38 @@ def add_features(margins, low, totals, top, voxels, values):
     values[13] += variance(total, first, second)
     values[14] += variance(total, totals[SIZES], squares)
     values[15] += entropy(totals[INFORMATION], total, unit)
+
+
+# ---- GPU: what the blocks of a launch work with
+
+LAUNCHED = 1 << 16  # blocks, at most; a block goes on to further regions
+SHARED_LEVELS = 64  # tables of 64 levels and 64 sizes are 17 KB of shared memory
+SCRATCH = 1 << 28  # bytes of global memory, of all blocks
+
+
+class Tables(NamedTuple):
+    """Tables and lists of `blocks` blocks; `macros` and `smem` are those of the launch."""
+
+    blocks: int
+    counts: Any  # uint32; None: in shared memory
+    beyond: Any  # int64 (blocks, room); None: nothing is listed
+    room: int
+    smem: int
+    macros: dict[str, int]
+
+
+def gpu_tables(images: Any, regions: int, levels: int, rows: int, listable: int) -> Tables:
+    """Tables of `rows` sizes, and lists of up to `listable` elements with room to sort them."""
+    shared = levels <= SHARED_LEVELS and rows <= TABLED
+    cells = (rows + 1) * (levels + 1 | 1)  # of an odd side: banks of a column differ
+    room = 1 << (listable - 1).bit_length() if listable else 0
+    bytes_a_block = 8 * room + (0 if shared else 4 * cells)
+    blocks = min(regions, LAUNCHED, max(1, SCRATCH // max(1, bytes_a_block)))
+    return Tables(
+        blocks,
+        None if shared else _cuda.empty(images, (blocks, cells), np.uint32),
+        _cuda.empty(images, (blocks, room), np.int64) if room else None,
+        room,
+        4 * cells if shared else 0,
+        {"IN_SHARED": shared, "MOST": SHARED_LEVELS if shared else MOST},
+    )

@@ -1,7 +1,7 @@
-"""Local binary patterns as numbers: the points of the circle, and what a method makes of their bits.
+"""Local binary patterns as numbers: points of a circle, and what a method makes of their bits.
 
-A code has bit k set where point k is not darker than the centre. Circular runs of equal bits decide
-the rest; they come from shifts, complements and counts of bits alone.
+A code has bit k set where point k is not darker than the centre. Circular runs of equal bits
+decide the rest; they come from shifts, complements and counts of bits alone.
 """
 
 from functools import cache

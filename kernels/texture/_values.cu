@@ -15,7 +15,7 @@ __device__ __forceinline__ bool inside(LABEL found, int64 label) {
 extern "C" __global__ void __launch_bounds__(256)
 gather(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
        const int64* __restrict__ table, int64* __restrict__ spans, float* __restrict__ values,
-       int regions, int d, int h, int w, float low, float high) {
+       int regions, int d, int h, int w, double low, double high) {
   __shared__ uint32 votes[WARPS];
   const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   for (int region = blockIdx.x; region < regions; region += gridDim.x) {
@@ -34,7 +34,7 @@ gather(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
         const int row = at / width;
         const uint64 of = corner + ((uint64)(row / height) * h + row % height) * w + at % width;
         v = (float)images[of] + 0.0f;  // -0 becomes 0
-        keep = inside(labels[of], box[1]) && v >= low && v <= high;
+        keep = inside(labels[of], box[1]) && v >= low && v <= high;  // in float64
       }
       const uint32 kept = __ballot_sync(FULL_WARP, keep);
       if (lane == 0) votes[warp] = __popc(kept);

@@ -9,9 +9,9 @@ enum : int { WARPS = 8, DIGITS = 256, DIGIT_BITS = 8 };
 
 // Value number rank[k] of the sorted values is found digit by digit of its key, the highest first:
 // `prefix` are the digits known so far, `rank` is its number among the values that have them.
-template <int RANKS> struct Selection {
-  uint32 counts[RANKS][DIGITS];
-  uint32 prefix[2][RANKS], rank[2][RANKS];  // of this round and of the next
+template <int N> struct Selection {
+  uint32 counts[N][DIGITS];
+  uint32 prefix[2][N], rank[2][N];  // of this round and of the next
 };
 
 // One table counts for all that have the same prefix: the first one's.
@@ -22,27 +22,27 @@ __device__ __forceinline__ int table_of(const uint32* prefix, uint32 wanted) {
 }
 
 // found[k] = value number chosen.rank[0][k], which one thread has set.
-template <int RANKS>
-__device__ void order_statistics(const float* values, int count, Selection<RANKS>& chosen,
+template <int N>
+__device__ void order_statistics(const float* values, int count, Selection<N>& chosen,
                                  float* found) {
   const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  if (threadIdx.x < RANKS) chosen.prefix[0][threadIdx.x] = 0;
+  if (threadIdx.x < N) chosen.prefix[0][threadIdx.x] = 0;
   for (int round = 0; round < 4; round++) {
     const int now = round % 2, then = 1 - now, shift = 24 - DIGIT_BITS * round;
     const uint32 *prefix = chosen.prefix[now], *rank = chosen.rank[now];
-    for (int k = threadIdx.x; k < RANKS * DIGITS; k += blockDim.x) (&chosen.counts[0][0])[k] = 0;
+    for (int k = threadIdx.x; k < N * DIGITS; k += blockDim.x) (&chosen.counts[0][0])[k] = 0;
     __syncthreads();
     for (int at = threadIdx.x; at < count; at += blockDim.x) {
       const uint32 key = float_to_key(values[at]);
       const uint32 known = round ? key >> (shift + DIGIT_BITS) : 0;
-      for (int k = 0; k < RANKS; k++)
+      for (int k = 0; k < N; k++)
         if (known == prefix[k]) {
           atomicAdd(&chosen.counts[k][key >> shift & (DIGITS - 1)], 1u);
           break;
         }
     }
     __syncthreads();
-    for (int k = warp; k < RANKS; k += WARPS) {  // a warp a rank
+    for (int k = warp; k < N; k += WARPS) {  // a warp a rank
       const uint32* counts = chosen.counts[table_of(prefix, prefix[k])];
       uint32 before = 0;
       for (int first = 0; first < DIGITS; first += WARP) {
@@ -56,7 +56,7 @@ __device__ void order_statistics(const float* values, int count, Selection<RANKS
     }
     __syncthreads();
   }
-  if (threadIdx.x < RANKS) found[threadIdx.x] = key_to_float(chosen.prefix[0][threadIdx.x]);
+  if (threadIdx.x < N) found[threadIdx.x] = key_to_float(chosen.prefix[0][threadIdx.x]);
   __syncthreads();
 }
 

@@ -46,7 +46,8 @@ def links(steps: np.ndarray) -> Links:
     apart, bits = apart[order][:, order], 1 << np.arange(len(steps))
     codes = np.arange(1 << len(steps))
     lowest = ((codes[:, None] & bits) > 0).argmax(axis=1)
-    return Links(steps[order], (apart * bits).sum(axis=1).astype(np.uint16), lowest.astype(np.uint8))
+    rest = (apart * bits).sum(axis=1)
+    return Links(steps[order], rest.astype(np.uint16), lowest.astype(np.uint8))
 
 
 @compiled

@@ -29,25 +29,32 @@ from .._cpu import compiled
 from .._kernel import Cost, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, DIRECTIONS, MERGED, SLICES, VOLUME, steps, suffix
-from ._emphasis import N, SIZES, TABLED, add_features, declare, formulas, sort, summarise
+from ._emphasis import (
+    SIZES,
+    TABLED,
+    N,
+    add_features,
+    declare,
+    formulas,
+    gpu_tables,
+    sort,
+    summarise,
+)
 from ._information import information_table
 from ._levels import (
     DEPTH,
-    HEIGHT,
-    MOST,
     PARAMETERS,
     ROW,
     SLAB,
     START,
     TOP,
     VOXELS,
-    WIDTH,
     Part,
-    cpu_crops,
     gpu_crops,
     levels_of,
     measure,
     neighbour,
+    on_device,
     scale,
 )
 
@@ -276,3 +283,67 @@ def cpu(images, where, values, *, levels, binning, width, low, **settings):
     """`reference`, compiled."""
     rule = scale(levels, binning, width, low)
     measure(images, where, values, rule, 1, [part(images, 0, levels=levels, **settings)])
+
+
+# ---- GPU: a block of threads a region
+
+
+def gpu(images, where, values, *, levels, binning, width, low, directions, slices):
+    """`reference` on the GPU: one launch for the levels, one for runs and features."""
+    grey, crops = gpu_crops(images, where, scale(levels, binning, width, low), 1)
+    offsets, merged = steps(images, slices), directions == MERGED
+    longest, largest = where.sizes.max(), where.sizes.prod(axis=1).max()
+    matrices = len(offsets) if merged else 1
+    listable = matrices * int(largest) // (TABLED + 1) if longest > TABLED else 0
+    tables = gpu_tables(images, len(where), levels, TABLED, listable)
+    _source.function("measure", TABLED=TABLED, **tables.macros)(
+        tables.blocks, 256, grey, crops, on_device(images, offsets), tables.counts, tables.beyond,
+        values, len(where), levels, tables.room, len(offsets), merged, slices == AVERAGED,
+        smem=tables.smem,
+    )  # fmt: skip
+
+
+# ---- the kernel
+
+
+def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
+    """Counts are 32-bit, sums of their squares 64-bit, lengths of runs 16-bit on the CPU."""
+    if np.prod(shape[1:], dtype=np.int64) > 2**26:
+        raise ValueError(f"glrlm: a region may have 2^26 voxels, got one of {shape[1:]}")
+    if max(shape[1:]) > LONGEST:
+        raise ValueError(f"glrlm: a run may have {LONGEST} pixels, got images {shape[1:]}")
+
+
+def columns(*, directions: str, slices: str, **_: Any) -> tuple[str, ...]:
+    """The names of the columns, in the order of `FEATURES`."""
+    how = suffix(slices, directions)
+    return tuple(f"glrlm.{feature.name}{how}" for feature in FEATURES)
+
+
+glrlm = RegionMeasure(
+    name="glrlm",
+    family="texture",
+    reference=reference,
+    cpu=cpu,
+    gpu=gpu,
+    names=columns,
+    features=FEATURES,
+    validate=check,
+    ndim=(3, 4),
+    dtypes=("uint8", "uint16", "int16", "float32"),
+    parameters={**PARAMETERS, "directions": DIRECTIONS, "slices": SLICES},
+    examples=(
+        {},
+        {"levels": 8, "directions": "merged"},
+        {"binning": "width", "width": 20.5, "low": 3.0, "levels": 70, "slices": "averaged"},
+        {"binning": "aligned", "width": 90.0, "levels": 4, "slices": "merged"},
+    ),
+    tolerance=1e-6,
+    cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=4 * 12 + 6),
+    peers=("radiomics:glrlm",),
+    quality=Quality(
+        registers=80,
+        float64=True,
+        excuse="quantisation and the last O(Ng) of a matrix are float64: the values of the CPU",
+    ),
+)

@@ -30,11 +30,20 @@ from .._cpu import compiled
 from .._kernel import Cost, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, MERGED, SLICES, VOLUME, steps, suffix
-from ._emphasis import N, SIZES, TABLED, add_features, declare, formulas, sort, summarise
+from ._emphasis import (
+    SIZES,
+    TABLED,
+    N,
+    add_features,
+    declare,
+    formulas,
+    gpu_tables,
+    sort,
+    summarise,
+)
 from ._information import information_table
 from ._levels import (
     DEPTH,
-    MOST,
     PARAMETERS,
     ROW,
     SLAB,
@@ -45,6 +54,7 @@ from ._levels import (
     gpu_crops,
     levels_of,
     measure,
+    on_device,
     scale,
 )
 from ._zones import STRETCH, label_zones, links, zones
@@ -189,3 +199,63 @@ def cpu(images, where, values, *, levels, binning, width, low, slices):
     """`reference`, compiled."""
     rule = scale(levels, binning, width, low)
     measure(images, where, values, rule, 1, [part(images, 0, levels=levels, slices=slices)])
+
+
+# ---- GPU: a block of threads a region
+
+
+def gpu(images, where, values, *, levels, binning, width, low, slices):
+    """`reference` on the GPU: one launch for the levels, one for zones and features."""
+    grey, crops = gpu_crops(images, where, scale(levels, binning, width, low), 1)
+    touching = links(steps(images, slices))
+    largest = int(where.sizes.prod(axis=1).max())
+    tables = gpu_tables(images, len(where), levels, TABLED, largest // (TABLED + 1))
+    parents, sizes = (_cuda.empty(images, grey.shape, np.uint32) for _ in range(2))
+    _source.function("measure", TABLED=TABLED, **tables.macros)(
+        tables.blocks, 256, grey, crops, on_device(images, touching.steps),
+        on_device(images, touching.rest), parents, sizes, tables.counts, tables.beyond, values,
+        len(where), levels, tables.room, len(touching.steps), slices == AVERAGED,
+        smem=tables.smem,
+    )  # fmt: skip
+
+
+# ---- the kernel
+
+
+def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
+    """Counts are 32-bit, sums of their squares 64-bit: at most 2^26 voxels a region."""
+    if np.prod(shape[1:], dtype=np.int64) > 2**26:
+        raise ValueError(f"glszm: a region may have 2^26 voxels, got one of {shape[1:]}")
+
+
+def columns(*, slices: str, **_: Any) -> tuple[str, ...]:
+    """The names of the columns, in the order of `FEATURES`."""
+    return tuple(f"glszm.{feature.name}{suffix(slices)}" for feature in FEATURES)
+
+
+glszm = RegionMeasure(
+    name="glszm",
+    family="texture",
+    reference=reference,
+    cpu=cpu,
+    gpu=gpu,
+    names=columns,
+    features=FEATURES,
+    validate=check,
+    ndim=(3, 4),
+    dtypes=("uint8", "uint16", "int16", "float32"),
+    parameters={**PARAMETERS, "slices": SLICES},
+    examples=(
+        {},
+        {"binning": "width", "width": 20.5, "low": 3.0, "levels": 70, "slices": "averaged"},
+        {"binning": "aligned", "width": 90.0, "levels": 4, "slices": "merged"},
+    ),
+    tolerance=1e-6,
+    cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=4 + 30),
+    peers=("radiomics:glszm",),
+    quality=Quality(
+        registers=80,
+        float64=True,
+        excuse="quantisation and the last O(Ng) of a matrix are float64: the values of the CPU",
+    ),
+)

@@ -35,7 +35,6 @@ from .._regions import ANY, RegionMeasure, Regions
 from .._threads import run
 from ._levels import on_device
 from ._patterns import (
-    DEFAULT,
     METHODS,
     UNIT,
     circle,
@@ -279,8 +278,9 @@ def patterns(images: np.ndarray, **parameters: Any) -> np.ndarray:
     lbp._check_images(images)
     out = np.empty(images.shape, np.uint32)
     run(
-        draw, images.shape[0] * images.shape[1], frozen_view(images), int(np.ceil(chosen["radius"])),
-        circle(chosen["points"], chosen["radius"]), METHODS.index(chosen["method"]), out,
+        draw, images.shape[0] * images.shape[1], frozen_view(images),
+        int(np.ceil(chosen["radius"])), circle(chosen["points"], chosen["radius"]),
+        METHODS.index(chosen["method"]), out,
     )  # fmt: skip
     return out
 
@@ -347,11 +347,11 @@ lbp = RegionMeasure(
     tolerance=0.0,
     gpu_tolerance=0.0,
     cost=lambda itemsize, *, points, **_: Cost(bytes=itemsize, operations=11 * points),
-    peers=("skimage.feature:local_binary_pattern", "mahotas.features:lbp"),
+    peers=("skimage.feature:local_binary_pattern",),
     quality=Quality(
         sector_efficiency=0.45,
         float64=True,
-        excuse="interpolated 16-bit pixels are exact in float64: ties are the CPU's; a warp's row of "
+        excuse="interpolated 16-bit pixels are exact in float64: ties are the CPU's; a row of "
         "8-bit neighbours is one sector long and lies across two, which the cache keeps",
     ),
 )

@@ -2,7 +2,7 @@
 // One block of 256 threads a region; blocks go on with region + gridDim.x.
 //
 // n_ij is counted with integer atomics in cell j side + i, in shared memory (IN_SHARED = 1) or in
-// global scratch. LEVELS: 1..LEVELS at most. All else is that of _emphasis.cuh: the bits of the CPU code.
+// global scratch. MOST: levels. All else is that of _emphasis.cuh: the bits of the CPU code.
 #include "_emphasis.cuh"
 #include "_neighbours.cuh"
 
@@ -38,7 +38,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
 #else
   uint32* counts = workspace + (int64)blockIdx.x * cells;
 #endif
-  __shared__ Emphasis<LEVELS> margins;
+  __shared__ Emphasis margins;
   __shared__ uint32 tiles[2][TILE];
   __shared__ int64 scratch[8];
   __shared__ double values[FEATURES];

@@ -240,7 +240,7 @@ def gpu(images, where, values, *, levels, binning, width, low, distance, coarsen
     shared = levels <= SHARED_LEVELS and cells <= SHARED_CELLS
     blocks = min(len(where), BLOCKS if shared else min(SCRATCH_BLOCKS, SCRATCH_CELLS // cells))
     workspace = None if shared else _cuda.empty(images, (blocks, cells), np.uint32)
-    _source.function("measure", IN_SHARED=shared, LEVELS=SHARED_LEVELS if shared else MOST)(
+    _source.function("measure", IN_SHARED=shared, MOST=SHARED_LEVELS if shared else MOST)(
         blocks, 256, grey, crops, workspace, values, grey.size // 2, len(where), cells, distance,
         coarseness, flat(images, slices), slices == AVERAGED, smem=4 * cells if shared else 0,
     )  # fmt: skip
@@ -283,7 +283,7 @@ ngldm = RegionMeasure(
     examples=(
         {},
         {"levels": 8, "distance": 3, "coarseness": 1, "slices": "merged"},
-        {"binning": "width", "width": 20.5, "low": 3.0, "levels": 70, "slices": "averaged"},
+        {"binning": "width", "width": 20.5, "low": 3.0, "levels": 200, "slices": "averaged"},
     ),
     tolerance=1e-6,
     gpu_tolerance=0,

@@ -1,4 +1,7 @@
-"""Look-up in tables of equally spaced values, linear in between, and pixels taken in chunks."""
+"""What the kernels that stabilise a variance share: pixels in chunks, tables, launches, numbers of
+an image.
+
+A table holds equally spaced values; what lies between two of them is linear."""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from .. import _cuda
 from .._kernel import Quality
 from .._threads import run
 from ._inner import inner
+from .noise import noise
 
 CHUNK = 1 << 13  # pixels
 THREADS, GRID = 256, 65535
@@ -60,10 +64,11 @@ def chunk_of(number, pixels):
     return image, part * CHUNK, min((part + 1) * CHUNK, pixels)
 
 
-def grid_of(images: Any) -> tuple[int, int]:
-    """Thread blocks of eight pixels a thread, and images."""
-    pixels = images.size // len(images)
-    return min(-(-pixels // (8 * THREADS)), 1 << 20), min(len(images), GRID)
+def launch(function: Callable[..., None], images: Any, *args: Any) -> None:
+    """function(images, *args, n, pixels): eight pixels a thread, a row of the grid an image."""
+    n, pixels = len(images), images.size // len(images)
+    grid = min(-(-pixels // (8 * THREADS)), 1 << 20), min(n, GRID)
+    function(grid, THREADS, images, *args, n, pixels)
 
 
 def on_device_of(images: Any, table: np.ndarray) -> Any:
@@ -73,6 +78,20 @@ def on_device_of(images: Any, table: np.ndarray) -> Any:
     copy = _cuda.empty(images, table.shape, table.dtype)
     copy.set(table)
     return copy
+
+
+def each(values: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """(n,) numbers in float64, to go with the images."""
+    return values.astype(np.float64).reshape(-1, *(1,) * (images.ndim - 1))
+
+
+def estimated(images: Any, model: str, column: int, none: float) -> Any:
+    """(n,) float32: what `noise` finds in each image; `none` where it finds nothing."""
+    values, _ = noise(images, model=model)
+    found = _cuda.empty(images, (len(images),), np.float32)
+    found[...] = values[:, column]
+    found[~(found > 0)] = none
+    return found
 
 
 def to_dtype(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -1,0 +1,54 @@
+// Zones of touching pixels of one level; the twin of _zones.py. By a block of 256 threads.
+//
+// Union-find with atomics on numbers of pixels: the root of a zone is its first pixel, whatever the
+// order in which threads join them.
+#pragma once
+#include "_emphasis.cuh"
+
+enum : int { NEIGHBOURS = 13 };  // earlier ones, at most
+
+// Where the earlier neighbours of a pixel are, by `steps` (m, 3); the caller synchronises.
+__device__ void place(const int64* steps, int neighbours, const int64* crop, int64* offsets) {
+  for (int m = threadIdx.x; m < neighbours; m += blockDim.x)
+    offsets[m] = steps[3 * m] * crop[SLAB] + steps[3 * m + 1] * crop[ROW] + steps[3 * m + 2];
+}
+
+__device__ uint32 root_of(volatile uint32* parents, uint32 pixel) {
+  for (uint32 parent = parents[pixel]; parent != pixel; parent = parents[pixel]) pixel = parent;
+  return pixel;
+}
+
+__device__ void join(uint32* parents, uint32 one, uint32 other) {
+  one = root_of(parents, one);
+  other = root_of(parents, other);
+  while (one != other) {
+    const uint32 low = min(one, other), high = max(one, other);
+    const uint32 before = atomicMin(&parents[high], low);
+    if (before == high) return;
+    one = low;  // high had another parent by now: that one joins, too
+    other = root_of(parents, before);
+  }
+}
+
+// parents[k] = first pixel of the zone of pixel k, for levels > 0.
+__device__ void label_zones(const uint16* __restrict__ levels, int size, const int64* offsets,
+                            const uint16* __restrict__ rest, int neighbours, uint32* parents) {
+  for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x) parents[pixel] = pixel;
+  __syncthreads();
+  for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x) {
+    const int level = levels[pixel];
+    if (level == 0) continue;
+    uint32 code = 0;
+    for (int m = 0; m < neighbours; m++)
+      code |= (uint32)(levels[pixel - offsets[m]] == level) << m;
+    while (code) {
+      const int m = __ffs(code) - 1;
+      code &= rest[m];
+      join(parents, pixel, (uint32)(pixel - offsets[m]));
+    }
+  }
+  __syncthreads();
+  for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x)
+    if (levels[pixel]) parents[pixel] = root_of(parents, pixel);
+  __syncthreads();
+}
