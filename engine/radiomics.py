@@ -14,8 +14,8 @@ source  IBSI reference manual (arXiv 1612.07003), chapter 2, the image processin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from typing import Any
 
@@ -79,6 +79,7 @@ class Radiomics:
                    low end, or without a range at the region's lowest intensity
     slices, directions, distance  of the texture families, see the kernels
     families       which to measure
+    parameters     further parameters of single families: {"ivh": {"units": "continuous"}}
     """
 
     spacing: tuple[float, float, float] | None = None
@@ -94,6 +95,7 @@ class Radiomics:
     directions: str = "averaged"
     distance: int = 1
     families: tuple[str, ...] = FAMILIES
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.interpolation not in ORDER:
@@ -102,7 +104,7 @@ class Radiomics:
             raise UserError(f"partial must be above 0, at most 1, got {self.partial}")
         if self.range and not self.range[0] < self.range[1]:
             raise UserError(f"range must rise, got {self.range}")
-        if unknown := [name for name in self.families if name not in FAMILIES]:
+        if unknown := [n for n in (*self.families, *self.parameters) if n not in FAMILIES]:
             raise UserError(f"no family {unknown[0]!r}; known are {', '.join(FAMILIES)}")
 
     def table(self, cases: Iterable[Case]) -> Features:
@@ -115,13 +117,15 @@ class Radiomics:
         status  0 measured, 1 empty, 2 a single voxel, 3 flat: then some features have no value
         """
         image, drawn, inside, spacing = self.prepare(case)
+        measured = np.where(inside, image, np.float32(np.nan))
         values = [np.array([inside.sum(), status(image, inside)], np.float32)]
         names = ["region.voxels", "region.status"]
         for family in self.families:
-            mask = drawn if family in AS_DRAWN else inside
             kernel: Any = kernels.catalogue()[family]
-            chosen = self.parameters(family, image[inside], spacing)
-            found, columns = kernel(image[None], mask[None], **chosen)
+            shape = family in AS_DRAWN  # what re-segmentation took has no intensity there
+            pixels, mask = (measured, drawn) if shape else (image, inside)
+            chosen = self.arguments(family, image[inside], spacing)
+            found, columns = kernel(pixels[None], mask[None], **chosen)
             values.append(found[0])
             names += columns
         return Features(np.concatenate(values)[None], tuple(names), (case.id,))
@@ -146,7 +150,7 @@ class Radiomics:
             inside &= np.abs(image - mean) <= self.outliers * sd
         return image.astype(np.float32), drawn, inside, spacing
 
-    def parameters(
+    def arguments(
         self, family: str, intensities: np.ndarray, spacing: tuple[float, ...]
     ) -> dict[str, Any]:
         """What this family's kernel is given."""
@@ -156,6 +160,7 @@ class Radiomics:
             low, high = self.range or (intensities.min(), intensities.max())
             wanted["low"] = float(low)
             wanted["levels"] = max(2, int((high - low) // self.width) + 1)
+        wanted |= self.parameters.get(family, {})
         return {name: wanted[name] for name in known if name in wanted}
 
 
@@ -195,8 +200,9 @@ class Grid:
         if all(step == 1 for step in self.step):
             places = zip(self.start, self.shape, strict=True)
             return needed[tuple(slice(int(at), int(at) + n) for at, n in places)]
+        start: Any = self.start  # the stub of SciPy knows one number only
         return ndimage.affine_transform(
-            needed, np.array(self.step), self.start, self.shape, order=order, mode="nearest"
+            needed, np.array(self.step), start, self.shape, order=order, mode="nearest"
         )
 
 

@@ -37,11 +37,20 @@ from .denoise.srad import srad as srad
 from .denoise.anscombe import anscombe as anscombe, anscombe_inverse as anscombe_inverse
 from .denoise.rician import rician as rician, rician_inverse as rician_inverse
 from .enhance.clahe import clahe as clahe
+from .texture.statistics import statistics as statistics
+from .texture.histogram import histogram as histogram
+from .texture.ivh import ivh as ivh
+from .texture.local import local as local
 from .texture.glcm import glcm as glcm
+from .texture.glrlm import glrlm as glrlm
+from .texture.glszm import glszm as glszm
+from .texture.gldzm import gldzm as gldzm
 from .texture.ngtdm import ngtdm as ngtdm
 from .texture.ngldm import ngldm as ngldm
 from .texture.lbp import lbp as lbp
 from .texture.hog import hog as hog
+from .texture.zernike import zernike as zernike
+from .texture.morphology import morphology as morphology
 # isort: on
 
 

@@ -1,10 +1,13 @@
 """Fixtures every test file shares."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from medkern.engine.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,3 +26,25 @@ def data() -> Callable[[str], Path]:
         return path
 
     return folder
+
+
+class Ended(Exception):
+    """How a command ended: exit code, standard output, standard error."""
+
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def medkern(capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: object) -> Ended:
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return Ended(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run

@@ -1,7 +1,6 @@
 """The command line: one JSON document, one-line errors, the right exit code, a quick --help."""
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Ended
 
 from medkern.engine import errors
 from medkern.engine.cli import main
@@ -26,28 +26,6 @@ levels = 8
 [train]
 models = ["logistic", "tree"]
 """
-
-
-class Ended(Exception):
-    """How a command ended: exit code, standard output, standard error."""
-
-    def __init__(self, code: int, out: str, err: str):
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def medkern(capsys: pytest.CaptureFixture[str]):
-    def run(*arguments: object) -> Ended:
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return Ended(int(stop.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

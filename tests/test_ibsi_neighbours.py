@@ -99,7 +99,9 @@ def test_tone_differences_are_the_published_matrices(phantom, published, slices,
         assert crop[TOP] == 6
         i = want[:, 0].astype(int)
         assert counts[1:].sum() == counts[i].sum()
-        np.testing.assert_allclose(np.stack([i, sums[i] / unit, counts[i]], axis=1), want, atol=1e-6)
+        np.testing.assert_allclose(
+            np.stack([i, sums[i] / unit, counts[i]], axis=1), want, atol=1e-6
+        )
 
 
 @every_matrix
@@ -141,7 +143,9 @@ def on_the_cpu(kernel, image, mask, **parameters):
 @pytest.mark.parametrize("measure", [on_the_cpu, on_the_gpu], ids=["cpu", "gpu"])
 @pytest.mark.parametrize("slices", TABLES)
 @every_kernel
-def test_all_features_meet_the_consensus(kernel: RegionMeasure, phantom, consensus, slices, measure):
+def test_all_features_meet_the_consensus(
+    kernel: RegionMeasure, phantom, consensus, slices, measure
+):
     values, names = measure(kernel, *phantom, slices=slices, **LEVELS)
     prefix, tags = TAGS[kernel.name]
     wrong = []

@@ -57,6 +57,27 @@ def test_smoothed_noise_is_found_at_the_next_scale():
     assert 0.7 * smooth.std() < found < 1.5 * smooth.std()
 
 
+def test_edges_in_a_third_of_the_image_are_no_noise():
+    edges = np.random.default_rng(3).choice([0, 200], (256, 256)).astype(np.float32)
+    edges[:, 85:] = 0
+    images = edges[None] + white((1, 256, 256), 5)
+    plain = np.median(np.abs(np.diff(np.diff(images[0], axis=0)[::2])[:, ::2])) / 2 / 0.6745
+    assert plain > 6.5
+    np.testing.assert_allclose(noise_sigma(images), 5, rtol=0.05)
+
+
+def test_structure_lowers_the_estimate_of_smoothed_noise():
+    """A hundred small discs fill the wide differences' tails."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(white((256, 256), 100), 1.2)
+    discs = np.zeros((256, 256), np.float32)
+    places = np.random.default_rng(4).integers(0, 256, (100, 2))
+    discs[*places.T] = 3e5
+    structured = smooth + gaussian_filter(discs, 4.0)
+    assert noise_sigma(structured[None])[0] < 0.9 * noise_sigma(smooth[None])[0]
+
+
 @pytest.mark.parametrize("sigma", [5.0, 20.0])
 def test_the_background_of_a_magnitude_gives_the_sigma_of_its_parts(sigma):
     y, x = np.indices((256, 256))

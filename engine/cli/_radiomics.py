@@ -7,6 +7,8 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ..errors import UserError
 from ._console import progress, say, show_json
 
@@ -56,6 +58,10 @@ def measure(
         )
     else:
         say(f"{len(table.ids)} regions of {len(table.names)} features in {out}")
+    if rejects:
+        from . import SET_ASIDE
+
+        raise typer.Exit(SET_ASIDE)
 
 
 def chosen(preset: str, settings: Path | None) -> Any:

@@ -19,7 +19,7 @@ block begins: so blocks do not show.
 
 import numpy as np
 
-from .._cpu import compiled
+from .._inner import inner
 
 # Numbers of slabs (two each of WORK and START), and other constants: not Python's integers, since
 # Numba compiles a function anew for every such constant.
@@ -28,7 +28,7 @@ NO_PIXELS, PIXEL, NEXT, HERE = map(np.int64, (0, 1, 1, 0))
 LANES = 16  # of a vector: rows begin where vectors do
 
 
-@compiled
+@inner
 def push(slabs, t, side, width, deep, pixels):
     """Slab t, which lies in SINGLE, is next; the number of that with the windows it completes.
 
@@ -47,7 +47,7 @@ def push(slabs, t, side, width, deep, pixels):
     return _slide(slabs, t, j, slot, side, count)
 
 
-@compiled
+@inner
 def _along(slabs, single, result, step, side, count):
     """Windows of `side` elements, `step` apart, beginning at each element of `count` pixels.
 
@@ -70,7 +70,7 @@ def _along(slabs, single, result, step, side, count):
             now, size, spare = to, size + 1, 2 * WORK + 1 - spare
 
 
-@compiled
+@inner
 def _slide(slabs, t, j, slot, side, count):
     """Add slab j to the start of its run, and to that the end of the run before."""
     length = slabs.shape[2]
@@ -90,7 +90,7 @@ def _slide(slabs, t, j, slot, side, count):
     return start
 
 
-@compiled
+@inner
 def _unite(slabs, a, b, union, shift, length, size_a, size_b):
     """Sets of size_a pixels, and of size_b pixels `shift` elements on -> their unions."""
     stop = shift + length
@@ -112,7 +112,7 @@ def _unite(slabs, a, b, union, shift, length, size_a, size_b):
         _unite_products(by_a, by_b, sum_a, sum_b, product_a, product_b, product, of_a, of_b)
 
 
-@compiled
+@inner
 def _unite_squares(sum_a, sum_b, square_a, square_b, total, square, of_a, of_b):
     for i in range(total.size):
         one, other = sum_a[i], sum_b[i]
@@ -121,7 +121,7 @@ def _unite_squares(sum_a, sum_b, square_a, square_b, total, square, of_a, of_b):
         total[i] = one + other
 
 
-@compiled
+@inner
 def _unite_products(by_a, by_b, sum_a, sum_b, product_a, product_b, product, of_a, of_b):
     for i in range(product.size):
         by = by_a[i] * of_a - by_b[i] * of_b
@@ -129,7 +129,7 @@ def _unite_products(by_a, by_b, sum_a, sum_b, product_a, product_b, product, of_
         product[i] = product_a[i] + product_b[i] + by * apart
 
 
-@compiled
+@inner
 def _add(a, b, total):
     for i in range(total.size):
         total[i] = a[i] + b[i]

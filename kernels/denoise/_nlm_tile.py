@@ -22,6 +22,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from .._cpu import compiled
+from .._inner import inner
 
 LANES = 16
 GROUP = 3  # offsets that are worked on together; nlm.cu adds in the same order
@@ -50,17 +51,17 @@ fma: Any = intrinsic(_fma)  # pyright: ignore
 # ---- sums of a side
 
 
-@compiled
+@inner
 def _two(row, i, step):
     return row[i] + row[i + step]
 
 
-@compiled
+@inner
 def _four(row, i, step):
     return _two(row, i, step) + _two(row, i + TWO * step, step)
 
 
-@compiled
+@inner
 def _eight(row, i, step):
     return _four(row, i, step) + _four(row, i + FOUR * step, step)
 
@@ -91,7 +92,7 @@ def _sum_of(row, i, step, side):
 # ---- loops over rows
 
 
-@compiled
+@inner
 def square(a, b, squares):
     """squares = (a - b)^2"""
     for i in range(len(squares)):
@@ -99,7 +100,7 @@ def square(a, b, squares):
         squares[i] = d * d
 
 
-@compiled
+@inner
 def add_square(a, b, squares):
     """squares += (a - b)^2"""
     for i in range(len(squares)):
@@ -107,14 +108,14 @@ def add_square(a, b, squares):
         squares[i] += d * d
 
 
-@compiled
+@inner
 def sum_along(squares, side, sums):
     """Sums of as many squares as `side` is long, from each place on."""
     for i in range(len(sums)):
         sums[i] = sum_of(squares, np.uint64(i), ONE, side)
 
 
-@compiled
+@inner
 def weigh(rows, step, side, enough, scale, weights):
     """weights = 2**((enough - distance) * scale), at most 1: the exponential of `nlm`.
 
@@ -135,7 +136,7 @@ def weigh(rows, step, side, enough, scale, weights):
         weights[i] = p * np.int32(exponent).view(np.float32)
 
 
-@compiled
+@inner
 def give(weights, at, next_at, values, value, next_value, sums, totals):
     """To the sums what comes from a group of three offsets. The first one's weights begin `at`, its
     values at `value`; those of the others are so much further on."""
@@ -148,7 +149,7 @@ def give(weights, at, next_at, values, value, next_value, sums, totals):
         totals[i] = ((totals[i] + u) + v) + w
 
 
-@compiled
+@inner
 def move(rows, first, count):
     """The `count` pixels from `first` to the front."""
     for i in range(count):
@@ -193,14 +194,14 @@ class Memory(NamedTuple):
     weights: np.ndarray  # for each offset a band; flat, from PAD on
 
 
-@compiled
+@inner
 def border(plan):
     """Pixels around a tile that its means depend on."""
     (sz, sy, sx), (pz, py, px) = plan.search, plan.patch
     return sz + pz, sy + py, sx + px
 
 
-@compiled
+@inner
 def box_of(k, plan):
     """Tile number k of a batch."""
     k, x = divmod(k, plan.grid[2])
@@ -213,7 +214,7 @@ def box_of(k, plan):
     return Box(image, (z, y, x), (d, h, w))
 
 
-@compiled
+@inner
 def overlap(offset, start, size, whole):
     """[first, stop) of the p along an axis that have p + offset in the image, and p or p + offset
     in the tile; counted from the tile's first pixel."""
@@ -223,7 +224,7 @@ def overlap(offset, start, size, whole):
     return first, stop
 
 
-@compiled
+@inner
 def sum_rows(pixels, at, away, count, plan, side, squares, sums):
     """Squared differences of the `count` pixels from `at` to those `away` from them, summed along
     z and x."""
@@ -238,7 +239,7 @@ def sum_rows(pixels, at, away, count, plan, side, squares, sums):
     sum_along(squares[PAD - px :], side, sums[:count])
 
 
-@compiled
+@inner
 def blank(weights, rows, step, first, stop):
     """No weight outside columns first .. stop - 1."""
     for j in range(rows):
@@ -247,7 +248,7 @@ def blank(weights, rows, step, first, stop):
         row[max(first, stop) :] = _ZERO
 
 
-@compiled
+@inner
 def add_pairs(o, box, plan, pixels, values, sums, memory, side, enough, scale):
     """The weights of all pairs p, p + o to the sums of both, for o and its GROUP - 1 neighbours
     along x: so the sums are fetched and put back once for all of them.
@@ -295,13 +296,13 @@ def add_pairs(o, box, plan, pixels, values, sums, memory, side, enough, scale):
 # ---- tiles
 
 
-@compiled
+@inner
 def known(pixel):
     """False for NaN, infinity and what has no finite square: such pixels are left out."""
     return abs(pixel) < KNOWN
 
 
-@compiled
+@inner
 def fill_values(pixels, values, rician):
     """What is averaged: the pixels, for Rician noise their squares, 0 for those left out."""
     for i in range(len(pixels)):
@@ -309,7 +310,7 @@ def fill_values(pixels, values, rician):
         values[i] = v * v if rician else v
 
 
-@compiled
+@inner
 def begin(own, sums, totals):
     """A pixel weighs 1 for itself."""
     for i in range(len(sums)):
@@ -317,7 +318,7 @@ def begin(own, sums, totals):
         totals[i] = _ONE
 
 
-@compiled
+@inner
 def finish(given, sums, totals, sigma, rician):
     """The means, in place of the sums; pixels left out as they were, and all without noise."""
     noise = _TWO * (sigma * sigma)

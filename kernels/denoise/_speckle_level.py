@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import _cuda
 from .._cpu import compiled
+from .._inner import inner
 from .._kernel import Filter
 from .._parameter import AUTO, Parameter
 from .._threads import run
@@ -93,7 +94,7 @@ def _some_bands(first, stop, images, values, rows, columns, step, bands, log):
             line[k] = _variation(origin, sums, squares, rows * columns, log)
 
 
-@compiled
+@inner
 def _sum_columns(image, y, x, rows, columns, sums, squares):
     """Sums of a block's columns, of deviations from its first pixel: nothing cancels."""
     origin = np.float32(image[y, x])
@@ -108,7 +109,7 @@ def _sum_columns(image, y, x, rows, columns, sums, squares):
     return origin
 
 
-@compiled
+@inner
 def _variation(origin, sums, squares, count, log):
     """sd / |mean| of a block, or its sd."""
     share = np.float32(1.0) / np.float32(count)
@@ -119,7 +120,7 @@ def _variation(origin, sums, squares, count, log):
     return np.sqrt(variance) if log else np.sqrt(variance) / abs(mean)
 
 
-@compiled
+@inner
 def _tree(v):
     """The sum of eight, in the order of a warp's exchange."""
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import scipy.ndimage
 
-from .._cpu import compiled
 from .._cuda import Cuda
+from .._inner import inner
 from .._kernel import Quality
 
 TILE_ROWS, TILE_COLUMNS = 32, 512  # a tile and its four planes stay in the second level cache
@@ -57,7 +57,7 @@ def tiling(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return rows, columns, n * across * -(-h // rows)
 
 
-@compiled
+@inner
 def _add(mean, spread, more_mean, more_spread, count, more):
     """Groups of `count` pixels, each with one of `more` pixels added, in place."""
     weight = np.float32(more) / np.float32(count + more)
@@ -68,7 +68,7 @@ def _add(mean, spread, more_mean, more_spread, count, more):
         spread[i] = (spread[i] + more_spread[i]) + (d * d) * factor
 
 
-@compiled
+@inner
 def _merge(mean, spread, one, one_spread, other, other_spread, factor):
     """Two groups of the same size each; `factor` is half that size."""
     for i in range(mean.size):
@@ -77,7 +77,7 @@ def _merge(mean, spread, one, one_spread, other, other_spread, factor):
         spread[i] = (one_spread[i] + other_spread[i]) + (d * d) * factor
 
 
-@compiled
+@inner
 def _pair(mean, spread, one, other):
     """Two single pixels each."""
     for i in range(mean.size):
@@ -86,7 +86,7 @@ def _pair(mean, spread, one, other):
         spread[i] = (d * d) * np.float32(0.5)
 
 
-@compiled
+@inner
 def _load_row(line, row, x):
     """line[i] = row[x + i], outside the row its nearest pixel."""
     left = min(max(-x, 0), line.size)
@@ -101,20 +101,20 @@ def _load_row(line, row, x):
         after[i] = np.float32(row[row.size - 1])
 
 
-@compiled
+@inner
 def load_pixels(tile, image, y, x):
     """tile[j, i] = image[y + j, x + i] as float32, outside the image its nearest pixel."""
     for j in range(len(tile)):
         _load_row(tile[j], image[min(max(y + j, 0), len(image) - 1)], x)
 
 
-@compiled
+@inner
 def workspace(rows, columns, radius):
     """Memory for `window_statistics`: four planes of a tile with its border."""
     return np.empty((4, rows + 2 * radius, columns + 2 * radius), np.float32)
 
 
-@compiled
+@inner
 def load_windows(memory, image, y, x, radius):
     """Mean and spread of the windows of the tile at (y, x), to memory[0] and memory[1]."""
     mean, spread, part, part_spread = memory[0], memory[1], memory[2], memory[3]
@@ -125,7 +125,7 @@ def load_windows(memory, image, y, x, radius):
         _widen_right(mean[j], spread[j], part, part_spread, 2 * radius + 1)
 
 
-@compiled
+@inner
 def _widen_down(mean, spread, part, part_spread, side):
     """The pixels in `mean` become windows of `side` rows; `part` holds those of 2, 4 .. rows."""
     rows, columns = mean.shape
@@ -150,7 +150,7 @@ def _widen_down(mean, spread, part, part_spread, side):
         size *= 2
 
 
-@compiled
+@inner
 def _widen_right(mean, spread, part, part_spread, side):
     """Windows of one column, `side` pixels each, become windows of `side` columns."""
     columns = mean.size

@@ -27,6 +27,7 @@ import numpy as np
 from .. import _threads
 from .._cpu import compiled
 from .._cuda import Cuda
+from .._inner import inner
 from .._kernel import Cost, Filter, Parameter, Quality
 from .._pixels import load_block, to_pixel
 from .noise import SIGMA
@@ -154,7 +155,7 @@ def _weight(exponent):
     return np.int32(bits).view(np.float32)
 
 
-@compiled
+@inner
 def _pair(p, q, weights_p, changes_p, weights_q, changes_q, near, like):
     """Every p[i] meets q[i], and the other way round."""
     for i in range(p.size):
@@ -167,13 +168,13 @@ def _pair(p, q, weights_p, changes_p, weights_q, changes_q, near, like):
         changes_q[i] -= change
 
 
-@compiled
+@inner
 def _whole(count):
     """Lanes of the vectors that hold `count` pixels."""
     return (count + LANES - 1) // LANES * LANES
 
 
-@compiled
+@inner
 def _pairs(p, q, after, before, row, left, columns, near, like):
     """A row of pixels, from `left` on, with all taps of a row of the window (dz, dy, reach)."""
     dz, dy, reach = row
@@ -192,7 +193,7 @@ def _pairs(p, q, after, before, row, left, columns, near, like):
         )
 
 
-@compiled
+@inner
 def _filter_block(tile, before, after, sizes, radii, half, near, like):
     """Filter the block of `sizes` in the middle of `tile`; the results replace before[:, :, 0]."""
     depth, rows, columns = sizes
@@ -214,7 +215,7 @@ def _filter_block(tile, before, after, sizes, radii, half, near, like):
                 _finish(tile[z, y], before[z, y], after)
 
 
-@compiled
+@inner
 def _finish(p, before, after):
     result, change_before, weight_after, change_after = before[0], before[1], after[0], after[1]
     for i in range(p.size):
@@ -222,7 +223,7 @@ def _finish(p, before, after):
         result[i] = p[i] + change / (result[i] + weight_after[i])
 
 
-@compiled
+@inner
 def _hide(tile):
     """What is not finite becomes MISSING."""
     for k in range(tile.shape[0]):
@@ -232,7 +233,7 @@ def _hide(tile):
                 line[i] = line[i] if abs(line[i]) < MISSING else MISSING
 
 
-@compiled
+@inner
 def _store(row, original, p, result, out):
     """The results as pixels; what was missing as it is in the image."""
     for i in range(row.size):

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from .._cpu import compiled
+from .._inner import inner
 from .._kernel import Cost, Parameter
 from .._pixels import exp32, to_pixel
 from .._threads import run
@@ -105,7 +106,7 @@ def _parts(square: int) -> tuple[int, int]:
 # ---- CPU
 
 
-@compiled
+@inner
 def _decays(decay, mean, spread, share, damping, noise, log):
     """How fast the weights fall, along a row."""
     for i in range(decay.size):
@@ -114,20 +115,20 @@ def _decays(decay, mean, spread, share, damping, noise, log):
         decay[i] = damping * ((spread[i] * share) / chance)
 
 
-@compiled
+@inner
 def _add_quad(ring, north, east, south, west):
     for i in range(ring.size):
         ring[i] += (north[i] + south[i]) + (east[i] + west[i])
 
 
-@compiled
+@inner
 def _start_root(base, power, decay, root):
     for i in range(base.size):
         base[i] = exp32(-(decay[i] * root))
         power[i] = np.float32(1.0)
 
 
-@compiled
+@inner
 def _weigh_ring(total, weights, ring, power, base, count):
     """The `count` pixels of the next multiple of a root, summed in `ring`, join the sums."""
     for i in range(power.size):  # loops of few arrays each: more, and they would not be vectors
@@ -139,14 +140,14 @@ def _weigh_ring(total, weights, ring, power, base, count):
         ring[i] = np.float32(0.0)
 
 
-@compiled
+@inner
 def _average(out, total, weights, mean):
     """A row of the result; m - m is 0, or NaN where the window holds what is not finite."""
     for i in range(out.size):
         out[i] = to_pixel(total[i] / weights[i] + (mean[i] - mean[i]), out)
 
 
-@compiled
+@inner
 def _sum_windows(lines, pixels, y, radius, quads):
     """The weighted sums of the windows in row y of the tile; their decays are in lines[3]."""
     total, weights, ring, decay, base, power = lines

@@ -29,6 +29,7 @@ from scipy.ndimage import correlate1d
 
 from .. import _cuda, _threads
 from .._cpu import compiled
+from .._inner import inner
 from .._kernel import Cost, Filter, Parameter
 from .._pixels import load_tile, store_tile
 from ._guided_windows import LANES, NO_PIXELS, PIXEL, SINGLE, SLOTS, WINDOW, push
@@ -112,7 +113,7 @@ class Block(NamedTuple):
         return cls(min(shape[0], max(together, 1)), depth, rows, columns)
 
 
-@compiled
+@inner
 def _fit(moments, lines, start, stop, floor, count):
     """lines[0] = a and lines[1] = b of windows of `count` pixels."""
     slope, offset = lines[0][start:stop], lines[1][start:stop]
@@ -127,7 +128,7 @@ def _fit(moments, lines, start, stop, floor, count):
         offset[i] = image[i] * each - a * mean
 
 
-@compiled
+@inner
 def _repeat_border(plane, y, x, h, w):
     """plane[j, i] belongs to (y + j, x + i): outside the image it becomes what is at the border."""
     rows, columns = plane.shape
@@ -145,7 +146,7 @@ def _repeat_border(plane, y, x, h, w):
             line[i] = inside[i]
 
 
-@compiled
+@inner
 def _apply(sums, start, width, tile, count):
     """The result takes the place of the guide's pixels."""
     each = _ONE / np.float32(count)
@@ -283,7 +284,7 @@ guided = Filter(
             unit="pixels",
         ),
         "strength": Parameter(
-            2.8, "standard deviation of what is smoothed away, in sigmas", above=0
+            2.0, "standard deviation of what is smoothed away, in sigmas", above=0
         ),
         "sigma": replace(SIGMA, meaning=f"{SIGMA.meaning}; of a guide unlike the image: its own"),
     },

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from .._cpu import compiled
+from .._inner import inner
 from .._kernel import Cost, Parameter
 from .._pixels import to_pixel
 from .._threads import run
@@ -61,7 +62,7 @@ def cpu(images: np.ndarray, out: np.ndarray, *, radius: int, speckle: Any, domai
 # ---- CPU
 
 
-@compiled
+@inner
 def _shrink(out, pixels, mean, spread, share, noise, log, scale):
     """A row: mean + k (pixel - mean); `noise` is u^2, `scale` multiplies k."""
     for i in range(out.size):

@@ -90,7 +90,7 @@ def shift_weights(points, weights, kappas, inverse, tolerance, steps):
 
 
 def settled(lifted: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Newton's method for kappa = 4 at all of the points (k, 4); None where a weight turns negative.
+    """Newton's method for kappa = 4 at all points (k, 4); None where a weight turns negative.
 
     The derivative of kappa_i by weight j is -(q_i' M^-1 q_j)^2.
     """

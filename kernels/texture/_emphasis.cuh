@@ -110,7 +110,7 @@ __device__ void sort(int64* cells, int listed) {
   }
 }
 
-// ---- the features, by one thread, as in _emphasis.py
+// ---- the features, each by one thread, as in _emphasis.py
 
 __device__ double variance(int64 total, int64 first, int64 second) {
   const int64 whole = first / total;
@@ -119,36 +119,20 @@ __device__ double variance(int64 total, int64 first, int64 second) {
   return ((double)about_whole - rest * rest / n) / n;
 }
 
-__device__ void add_features(const Emphasis& margins, int top, int64 voxels, double* values) {
+__device__ void add_sums(const Emphasis& margins, int top, int64 voxels, double* values) {
   int64 first = 0, second = 0, level_squares = 0, squares = 0;
-  double shorts = 0.0, dim = 0.0;
-  double short_dim = 0.0, short_bright = 0.0, long_dim = 0.0, long_bright = 0.0;
 #pragma unroll 1
   for (int k = 0; k < top; k++) {
     const int64 level = k + 1, count = margins.of_level[k];
-    if (count == 0) continue;
-    const double square = level * level, low = margins.low[k], high = margins.high[k];
     first += level * count;
     second += level * level * count;
     level_squares += count * count;
-    shorts += low;
     squares += margins.high[k];
-    dim += (double)count / square;
-    short_dim += low / square;
-    short_bright += low * square;
-    long_dim += high / square;
-    long_bright += high * square;
   }
   const int64 total = margins.total;
   const double n = total;
-  values[0] += shorts / n;
   values[1] += (double)squares / n;
-  values[2] += dim / n;
   values[3] += (double)second / n;
-  values[4] += short_dim / n;
-  values[5] += short_bright / n;
-  values[6] += long_dim / n;
-  values[7] += long_bright / n;
   values[8] += (double)level_squares / n;
   values[9] += (double)level_squares / n / n;
   values[10] += (double)margins.size_squares / n;
@@ -157,4 +141,34 @@ __device__ void add_features(const Emphasis& margins, int top, int64 voxels, dou
   values[13] += variance(total, first, second);
   values[14] += variance(total, margins.sizes, squares);
   values[15] += entropy(margins.information, total, unit_of(total));
+}
+
+__device__ void add_emphases(const Emphasis& margins, int top, double* values) {
+  double shorts = 0.0, dim = 0.0;
+  double short_dim = 0.0, short_bright = 0.0, long_dim = 0.0, long_bright = 0.0;
+#pragma unroll 1
+  for (int k = 0; k < top; k++) {
+    const double level = k + 1, square = level * level;
+    const double low = margins.low[k], high = margins.high[k];
+    if (margins.of_level[k] == 0) continue;
+    shorts += low;
+    dim += (double)margins.of_level[k] / square;
+    short_dim += low / square;
+    short_bright += low * square;
+    long_dim += high / square;
+    long_bright += high * square;
+  }
+  const double n = margins.total;
+  values[0] += shorts / n;
+  values[2] += dim / n;
+  values[4] += short_dim / n;
+  values[5] += short_bright / n;
+  values[6] += long_dim / n;
+  values[7] += long_bright / n;
+}
+
+// By two threads.
+__device__ void add_features(const Emphasis& margins, int top, int64 voxels, double* values) {
+  if (threadIdx.x == 0) add_sums(margins, top, voxels, values);
+  if (threadIdx.x == WARP) add_emphases(margins, top, values);
 }

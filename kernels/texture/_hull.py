@@ -127,13 +127,11 @@ def face_areas(hull: Hull) -> np.ndarray:
 
 
 @compiled
-def along(points, direction):
-    """The extent of points (k, 3) along a direction."""
+def along(points, number, z, y, x):
+    """The extent of the first points (number, 3) along a direction."""
     low, high = np.inf, -np.inf
-    for k in range(len(points)):
-        at = (
-            points[k, 0] * direction[0] + points[k, 1] * direction[1] + points[k, 2] * direction[2]
-        )
+    for k in range(number):
+        at = points[k, 0] * z + points[k, 1] * y + points[k, 2] * x
         low, high = min(low, at), max(high, at)
     return high - low
 
@@ -147,7 +145,7 @@ def shadows_of(directions, points, normals, areas):
         shadow = 0.0
         for f in range(len(normals)):
             shadow += areas[f] * abs(normals[f, 0] * z + normals[f, 1] * y + normals[f, 2] * x)
-        found[k, 0], found[k, 1] = along(points, directions[k]), shadow / 2
+        found[k, 0], found[k, 1] = along(points, len(points), z, y, x), shadow / 2
     return found
 
 
@@ -170,28 +168,29 @@ def silhouette(direction, faces, neighbours, normals, ends):
 @compiled
 def smallest_box(directions, shadows, points, faces, neighbours, normals):
     """Volume and area of the smallest box; directions in the order of their bounds."""
-    ends = np.empty((3 * len(faces), 2), np.int64)
-    rim = np.empty((3 * len(faces), 3))
-    u, v = np.empty(3), np.empty(3)
+    ends, rim = np.empty((3 * len(faces), 2), np.int64), np.empty((6 * len(faces), 3))
     best, area = np.inf, 0.0
     for k in range(len(directions)):
-        n, height = directions[k], shadows[k, 0]
+        height = shadows[k, 0]
         if height * shadows[k, 1] >= best:
             break
-        size = silhouette(n, faces, neighbours, normals, ends)
+        size = silhouette(directions[k], faces, neighbours, normals, ends)
+        for e in range(2 * size):
+            for axis in range(3):
+                rim[e, axis] = points[ends[e // 2, e % 2], axis]
+        nz, ny, nx = directions[k, 0], directions[k, 1], directions[k, 2]
         for e in range(size):
-            rim[e] = points[ends[e, 0]]
-        for e in range(size):
-            edge = points[ends[e, 1]] - points[ends[e, 0]]
-            edge -= (edge[0] * n[0] + edge[1] * n[1] + edge[2] * n[2]) * n
-            length = np.sqrt(edge[0] ** 2 + edge[1] ** 2 + edge[2] ** 2)
+            z = rim[2 * e + 1, 0] - rim[2 * e, 0]
+            y = rim[2 * e + 1, 1] - rim[2 * e, 1]
+            x = rim[2 * e + 1, 2] - rim[2 * e, 2]
+            rise = z * nz + y * ny + x * nx
+            z, y, x = z - rise * nz, y - rise * ny, x - rise * nx  # the edge in the plane
+            length = np.sqrt(z * z + y * y + x * x)
             if length <= SHORT * height:
                 continue
-            u[:] = edge / length
-            v[0] = n[1] * u[2] - n[2] * u[1]
-            v[1] = n[2] * u[0] - n[0] * u[2]
-            v[2] = n[0] * u[1] - n[1] * u[0]
-            long, wide = along(rim[:size], u), along(rim[:size], v)
+            z, y, x = z / length, y / length, x / length
+            long = along(rim, 2 * size, z, y, x)
+            wide = along(rim, 2 * size, ny * x - nx * y, nx * z - nz * x, nz * y - ny * z)
             if height * long * wide < best:
                 best = height * long * wide
                 area = 2.0 * (height * long + long * wide + wide * height)

@@ -19,12 +19,17 @@ __device__ __forceinline__ int level(float v, const Range& range, double top) {
   return (int)(t < top ? t : top) + 1;
 }
 
+__device__ __forceinline__ bool belongs(LABEL found, int64 label) {
+#if BOXES
+  return true;
+#else
+  return label == 0 ? found != 0 : found == label;
+#endif
+}
+
 __device__ __forceinline__ bool inside(LABEL found, int64 label, float v, double first,
                                        double last) {
-#if !BOXES
-  if (label == 0 ? found == 0 : found != label) return false;
-#endif
-  return v >= first && v < last;
+  return belongs(found, label) && v >= first && v < last;
 }
 
 __device__ Range range_of(double low, double high, const Scale& scale) {
@@ -41,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(256)
 crop(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
      const int64* __restrict__ table, int64* __restrict__ crops, uint16* __restrict__ levels,
      int regions, int d, int h, int w, int count, int fixed, int aligned, double origin,
-     double step, double first, double last) {
+     double step, double first, double last, int removed) {
   __shared__ uint32 scratch[8];
   const Scale scale = {count, fixed, aligned, origin, step, first, last};
   for (int region = blockIdx.x; region < regions; region += gridDim.x) {
@@ -80,7 +85,8 @@ crop(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       const float v = (float)images[of];
       const bool counts = inside(labels[of], label, v, first, end);
       const uint32 found = counts ? level(v, range, count - 1.0) : 0;
-      levels[start + z * slab + y * next + x] = found;
+      levels[start + z * slab + y * next + x] =
+          counts ? found : belongs(labels[of], label) ? removed : 0;
       highest = max(highest, found);
       voxels += counts;
     }

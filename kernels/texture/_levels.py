@@ -150,6 +150,15 @@ def _mark(flags, pixels, labels, label, first, last):
 
 
 @compiled
+def _put_removed(row, flags, labels, label, removed):
+    """Pixels of the region that are not inside any more get the level `removed`."""
+    for x in range(row.size):
+        belongs = labels.size == 0 or (labels[x] != 0 if label == ANY else labels[x] == label)
+        if belongs and not flags[x]:
+            row[x] = removed
+
+
+@compiled
 def _extent(pixels, flags, lows, highs):
     """Least and greatest pixel so far, by column: no chain of dependent comparisons."""
     for x in range(pixels.size):
@@ -185,11 +194,12 @@ def _range_of(low, high, scale):
 
 
 @compiled
-def crop(images, labels, table, scale, levels, crops):
+def crop(images, labels, table, scale, removed, levels, crops):
     """Fills the crops of a block of regions.
 
-    images (n, d, h, w); labels likewise, or of size 0; table: rows of `Regions.table`; levels
-    uint16 (cells,), crops: rows of `layout`, whose last two columns are filled
+    images (n, d, h, w); labels likewise, or of size 0; table: rows of `Regions.table`; removed: the
+    level of pixels that leave the region; levels uint16 (cells,), crops: rows of `layout`, whose
+    last two columns are filled
     """
     levels[:] = np.uint16(0)
     top, widest = scale.levels - 1.0, np.int64(0)
@@ -227,17 +237,24 @@ def crop(images, labels, table, scale, levels, crops):
                 for x in range(width):
                     highest = max(highest, row[x])
                     voxels += flags[x]
+                if removed:
+                    _put_removed(row, flags, inside, label, removed)
         crops[m, TOP], crops[m, VOXELS] = highest, voxels
 
 
 def cpu_crops(
-    images: np.ndarray, where: Regions, scale: Scale, border: int
+    images: np.ndarray, where: Regions, scale: Scale, border: int, removed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Levels (cells,) uint16 and the table of crops (m, 8) int64 of all the regions."""
+    """Levels (cells,) uint16 and the table of crops (m, 8) int64 of all the regions.
+
+    `removed` is the level of pixels that leave the region: 0 as what is outside, or one of their
+    own, for what asks where the region was before.
+    """
     crops, cells = layout(where, border)
     levels = np.empty(cells, np.uint16)
     labels = np.empty((1, 1, 1, 0), np.uint8) if where.labels is None else volumes(where.labels)
-    crop(volumes(images), frozen_view(labels), where.table, scale, levels, crops)
+    mark = np.uint16(removed)
+    crop(volumes(images), frozen_view(labels), where.table, scale, mark, levels, crops)
     return levels, crops
 
 
@@ -258,7 +275,7 @@ class Part(NamedTuple):
 
 def measure(
     images: np.ndarray, where: Regions, values: np.ndarray, scale: Scale, border: int,
-    parts: Sequence[Part],
+    parts: Sequence[Part], removed: int = 0,
 ) -> None:  # fmt: skip
     """values = what the parts measure: `out` (m, columns of the part) float64 for each block.
 
@@ -277,7 +294,7 @@ def measure(
     def serve(first: int, stop: int) -> None:
         works: dict[int, Work] = {}
         for rows, some in tasks[first:stop]:
-            levels, crops = cpu_crops(images, where.some(rows), scale, border)
+            levels, crops = cpu_crops(images, where.some(rows), scale, border, removed)
             for part in some:
                 key = part.columns.start
                 if key not in works:
@@ -303,8 +320,10 @@ def _blocks(sizes: np.ndarray, enough: int) -> np.ndarray:
 BLOCKS = 1 << 16  # of a launch, at most; each goes on to further regions
 
 
-def gpu_crops(images: Any, where: Regions, scale: Scale, border: int) -> tuple[Any, Any]:
-    """Levels (cells,) uint16 and the table of crops (m, 8) int64, both on the device."""
+def gpu_crops(
+    images: Any, where: Regions, scale: Scale, border: int, removed: int = 0
+) -> tuple[Any, Any]:
+    """What `cpu_crops` gives, on the device."""
     crops, cells = layout(where, border)
     levels = _cuda.empty(images, (max(cells, 1),), np.uint16)
     levels[...] = 0
@@ -313,7 +332,7 @@ def gpu_crops(images: Any, where: Regions, scale: Scale, border: int) -> tuple[A
     boxes = where.labels is None
     _source.function("crop", PIXEL=images.dtype, LABEL=labels.dtype, BOXES=boxes)(
         min(len(where), BLOCKS), 256, images, labels, table, crops, levels, len(where),
-        *volumes(images).shape[1:], *scale,
+        *volumes(images).shape[1:], *scale, removed,
     )  # fmt: skip
     return levels, crops
 

@@ -124,7 +124,7 @@ def table(spacing: tuple[float, float, float]) -> np.ndarray:
 
 
 def configurations(inside: np.ndarray) -> np.ndarray:
-    """uint8 (d + 1, h + 1, w + 1): the cubes that have a corner in a region (d, h, w), and around."""
+    """uint8 (d + 1, h + 1, w + 1): the cubes in and around a region (d, h, w)."""
     around = np.pad(inside != 0, 1)
     sides = [slice(None, -1), slice(1, None)]
     cubes = [around[sides[z], sides[y], sides[x]] for z, y, x in CORNERS]

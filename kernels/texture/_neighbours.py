@@ -51,10 +51,11 @@ def pieces_of(grey: np.ndarray, slices: str) -> np.ndarray:
 def rows_around(crop, distance, plane):
     """Steps (m,) to the rows that a neighbourhood meets, its own too, in a crop."""
     deep = 0 if plane else distance
-    side = 2 * distance + 1
-    steps = np.empty((2 * deep + 1) * side, np.int64)
-    for k in range(steps.size):
-        steps[k] = (k // side - deep) * crop[SLAB] + (k % side - distance) * crop[ROW]
+    steps, k = np.empty((2 * deep + 1) * (2 * distance + 1), np.int64), 0
+    for z in range(-deep, deep + 1):
+        for y in range(-distance, distance + 1):
+            steps[k] = z * crop[SLAB] + y * crop[ROW]
+            k += 1
     return steps
 
 

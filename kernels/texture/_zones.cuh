@@ -13,26 +13,33 @@ __device__ void place(const int64* steps, int neighbours, const int64* crop, int
     offsets[m] = steps[3 * m] * crop[SLAB] + steps[3 * m + 1] * crop[ROW] + steps[3 * m + 2];
 }
 
-__device__ uint32 root_of(volatile uint32* parents, uint32 pixel) {
-  for (uint32 parent = parents[pixel]; parent != pixel; parent = parents[pixel]) pixel = parent;
+// The first pixel of a zone, when all are joined.
+__device__ uint32 root_of(const uint32* parents, uint32 pixel) {
+  while (parents[pixel] != pixel) pixel = parents[pixel];
+  return pixel;
+}
+
+// The same while other threads join zones: an atomic operation that changes nothing reads.
+__device__ uint32 root_by_now(uint32* parents, uint32 pixel) {
+  for (uint32 parent; (parent = atomicOr(&parents[pixel], 0u)) != pixel;) pixel = parent;
   return pixel;
 }
 
 __device__ void join(uint32* parents, uint32 one, uint32 other) {
-  one = root_of(parents, one);
-  other = root_of(parents, other);
+  one = root_by_now(parents, one);
+  other = root_by_now(parents, other);
   while (one != other) {
     const uint32 low = min(one, other), high = max(one, other);
     const uint32 before = atomicMin(&parents[high], low);
     if (before == high) return;
     one = low;  // high had another parent by now: that one joins, too
-    other = root_of(parents, before);
+    other = root_by_now(parents, before);
   }
 }
 
-// parents[k] = first pixel of the zone of pixel k, for levels > 0.
-__device__ void label_zones(const uint16* __restrict__ levels, int size, const int64* offsets,
-                            const uint16* __restrict__ rest, int neighbours, uint32* parents) {
+// Joins the pixels of each zone: `root_of` then gives its first one, for levels > 0.
+__device__ void join_zones(const uint16* __restrict__ levels, int size, const int64* offsets,
+                           const uint16* __restrict__ rest, int neighbours, uint32* parents) {
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x) parents[pixel] = pixel;
   __syncthreads();
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x) {
@@ -47,8 +54,5 @@ __device__ void label_zones(const uint16* __restrict__ levels, int size, const i
       join(parents, pixel, (uint32)(pixel - offsets[m]));
     }
   }
-  __syncthreads();
-  for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x)
-    if (levels[pixel]) parents[pixel] = root_of(parents, pixel);
   __syncthreads();
 }

@@ -41,7 +41,8 @@ __device__ int64 count_zones(const uint16* __restrict__ levels, int size, const 
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x) {
     if (levels[pixel] == 0) continue;
     voxels++;
-    atomicMin(&distances[parents[pixel]], distances[pixel]);
+    const uint32 root = root_of(parents, pixel);
+    if (root != pixel) atomicMin(&distances[root], distances[pixel]);
   }
   voxels = block_reduce(voxels, scratch, Sum());
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x)
@@ -77,7 +78,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
       const int64 first = crop[START] + piece * slab;
       for (int k = threadIdx.x; k < (rows + 1) * side; k += blockDim.x) counts[k] = 0;
       __syncthreads();
-      label_zones(levels + first, size, offsets, rest, neighbours, parents + first);
+      join_zones(levels + first, size, offsets, rest, neighbours, parents + first);
       measure_distances(levels + first, size, sliced ? 1 : (int)crop[DEPTH], crop, deep,
                         distances + first);
       const int64 voxels = count_zones(levels + first, size, parents + first, distances + first,
@@ -86,7 +87,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
       summarise(counts, side, top, rows, nullptr, 0, margins, scratch);
       if (margins.total == 0) continue;
       found++;
-      if (threadIdx.x == 0) add_features(margins, top, voxels, values);
+      add_features(margins, top, voxels, values);
     }
     __syncthreads();
     if (threadIdx.x < EMPHASES)

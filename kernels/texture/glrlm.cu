@@ -57,7 +57,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
         summarise(counts, side, top, rows, beyond, listed, margins, scratch);
         if (margins.total == 0) continue;
         found++;
-        if (threadIdx.x == 0) add_features(margins, top, margins.sizes, values);
+        add_features(margins, top, margins.sizes, values);
       }
     }
     __syncthreads();

@@ -11,7 +11,7 @@ __device__ void count_zones(const uint16* __restrict__ levels, int size, const u
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x) sizes[pixel] = 0;
   __syncthreads();
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x)
-    if (levels[pixel]) atomicAdd(&sizes[parents[pixel]], 1u);
+    if (levels[pixel]) atomicAdd(&sizes[root_of(parents, pixel)], 1u);
   __syncthreads();
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x)
     if (sizes[pixel]) count(counts, side, TABLED, beyond, listed, levels[pixel], sizes[pixel]);
@@ -46,7 +46,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
       for (int k = threadIdx.x; k < (TABLED + 1) * side; k += blockDim.x) counts[k] = 0;
       if (threadIdx.x == 0) listed = 0;
       __syncthreads();
-      label_zones(levels + first, size, offsets, rest, neighbours, parents + first);
+      join_zones(levels + first, size, offsets, rest, neighbours, parents + first);
       count_zones(levels + first, size, parents + first, sizes + first, counts, side, beyond,
                   &listed);
       __syncthreads();
@@ -54,7 +54,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
       summarise(counts, side, top, TABLED, beyond, listed, margins, scratch);
       if (margins.total == 0) continue;
       found++;
-      if (threadIdx.x == 0) add_features(margins, top, margins.sizes, values);
+      add_features(margins, top, margins.sizes, values);
     }
     __syncthreads();
     if (threadIdx.x < EMPHASES)

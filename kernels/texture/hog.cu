@@ -9,10 +9,10 @@ using int64 = long long;
 
 enum : int { L1, L2, L2_HYS };
 enum : int {
-  CHUNK = 512,          // pixels of a row at a time
-  STAGED = 2 * CHUNK,   // with a gap behind cells of an even width: no two in one bank
+  CHUNK = 512,         // pixels of a row at a time
+  STAGED = 2 * CHUNK,  // with a gap behind cells of an even width: no two in one bank
   PITCH = ORIENTATIONS | 1,
-  GROUP = 64,           // blocks that are normalised at a time
+  GROUP = 64,  // blocks that are normalised at a time
 };
 
 struct Grid {
@@ -44,7 +44,7 @@ struct Box {
 
 // The order of the operations is that of the CPU code.
 __device__ __forceinline__ double vote_of(const Box& box, int y, int x, const double* edges,
-                                          uint8& bin) {
+                                          int& bin) {
   const bool upright = 0 < y && y < box.height - 1, across = 0 < x && x < box.width - 1;
   double gy = upright ? box.at(y + 1, x) - box.at(y - 1, x) : 0.0;
   double gx = across ? box.at(y, x + 1) - box.at(y, x - 1) : 0.0;
@@ -63,7 +63,7 @@ __device__ __forceinline__ double vote_of(const Box& box, int y, int x, const do
 
 // Adds a row of pixels to the histograms of its row of cells.
 __device__ void add_row(const Box& box, const Grid& grid, int y, const double* edges,
-                        double* strengths, uint8* bins, double* histograms) {
+                        double* strengths, int* bins, double* histograms) {
   for (int x0 = 0; x0 < grid.columns * grid.width; x0 += CHUNK) {
     const int x1 = min(x0 + CHUNK, grid.columns * grid.width), base = grid.staged(x0);
     for (int x = x0 + threadIdx.x; x < x1; x += blockDim.x) {
@@ -107,7 +107,7 @@ describe(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
          int cell_width, int down, int across) {
   extern __shared__ double histograms[];
   __shared__ double strengths[STAGED], edges[2 * ORIENTATIONS], norms[GROUP][2];
-  __shared__ uint8 bins[STAGED];
+  __shared__ int bins[STAGED];
   const int wide = columns - across + 1, blocks = (rows - down + 1) * wide;
   const int each = down * across * ORIENTATIONS;
   for (int k = threadIdx.x; k < 2 * (ORIENTATIONS - 1); k += blockDim.x) edges[k] = angles[k];

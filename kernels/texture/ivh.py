@@ -104,7 +104,8 @@ def features_of(v, units, width, bounds, low, high):
         return first + steps[few].min() * w
 
     in_range = nu[steps <= intervals]
-    area = np.trapezoid(in_range) / intervals if len(in_range) > 1 and k[0] < k[-1] else 0.0
+    trapezoids = (in_range[1:] + in_range[:-1]).sum() / 2
+    area = trapezoids / intervals if len(in_range) > 1 and k[0] < k[-1] else 0.0
     return [
         volume(10), volume(90), intensity(10), intensity(90),
         volume(10) - volume(90), intensity(10) - intensity(90), area,
