@@ -24,7 +24,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from .heads import LEAF, Head, standardise
+from .heads import LARGEST, LEAF, Head, standardise
+from .select import moments, select
 from .settings import LearnError
 
 FOLDS = 5
@@ -33,17 +34,19 @@ FOLDS = 5
 class Standardise(TransformerMixin, BaseEstimator):
     """x -> (x - mean) / deviation over the finite training values; gaps become 0, the mean.
 
-    A column that is constant, or never finite, gets deviation 1 (and mean 0).
+    A column that is constant, or never finite, gets deviation 1 (and mean 0). With a correlation
+    below 1, columns that `select` leaves out are divided by so much that nothing of them remains:
+    every fold of a pipeline chooses by its own training rows.
     """
 
+    def __init__(self, correlation: float = 1.0):
+        self.correlation = correlation
+
     def fit(self, X: np.ndarray, y: Any = None) -> Standardise:
-        values = np.asarray(X, np.float64)
-        finite = np.isfinite(values)
-        count = np.maximum(finite.sum(axis=0), 1)
-        mean = np.where(finite, values, 0).sum(axis=0) / count
-        spread = np.sqrt((np.where(finite, values - mean, 0) ** 2).sum(axis=0) / count)
-        self.mean_ = mean
-        self.scale_ = np.where(spread > 1e-12 * np.maximum(np.abs(mean), 1e-12), spread, 1.0)
+        self.mean_, spread = moments(X)
+        self.scale_ = np.where(spread > 0, spread, 1.0)
+        if self.correlation < 1:
+            self.scale_[~select(X, self.correlation)] = LARGEST
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -51,7 +54,12 @@ class Standardise(TransformerMixin, BaseEstimator):
 
 
 def fit(
-    name: str, values: np.ndarray, truth: np.ndarray, groups: np.ndarray | None, seed: int
+    name: str,
+    values: np.ndarray,
+    truth: np.ndarray,
+    groups: np.ndarray | None,
+    seed: int,
+    correlation: float = 1.0,
 ) -> tuple[Any, Head]:
     """The fitted scikit-learn estimator and the same model as a `Head`.
 
@@ -59,40 +67,46 @@ def fit(
     values  (n, f) training features; gaps may be NaN
     truth   (n,) class numbers, each of 0 .. k-1 present
     groups  (n,) group numbers, or None: inner folds never separate a group
+    correlation  columns that are more correlated with an earlier one take no part; 1: all do
     Cost: SVM O(n^2 f), forest O(200 n log n sqrt(f)).
     """
-    estimator = _ESTIMATORS[name](truth, groups, seed)
+    scaler = Standardise(correlation)
+    estimator = _ESTIMATORS[name](scaler, truth, groups, seed)
     estimator.fit(values, truth)
     return estimator, _EXPORTS[name](estimator)
 
 
-def _svm(truth: np.ndarray, groups: np.ndarray | None, seed: int) -> CalibratedClassifierCV:
+def _svm(
+    scaler: Standardise, truth: np.ndarray, groups: np.ndarray | None, seed: int
+) -> CalibratedClassifierCV:
     machine = OneVsRestClassifier(SVC(C=1.0, gamma="scale", class_weight="balanced"))
     folds = inner_folds(truth, groups, seed)
-    pipeline = make_pipeline(Standardise(), machine)
+    pipeline = make_pipeline(scaler, machine)
     how: Any = {"method": "sigmoid", "ensemble": False}
     return CalibratedClassifierCV(pipeline, cv=folds, **how)
 
 
-def _tree(truth: np.ndarray, groups: np.ndarray | None, seed: int) -> Pipeline:
+def _tree(scaler: Standardise, truth: np.ndarray, groups: np.ndarray | None, seed: int) -> Pipeline:
     smallest: Any = 0.005  # share of the rows in a leaf
     tree = DecisionTreeClassifier(
         max_depth=6, min_samples_leaf=smallest, class_weight="balanced", random_state=seed
     )
-    return make_pipeline(Standardise(), tree)
+    return make_pipeline(scaler, tree)
 
 
-def _forest(truth: np.ndarray, groups: np.ndarray | None, seed: int) -> Pipeline:
+def _forest(
+    scaler: Standardise, truth: np.ndarray, groups: np.ndarray | None, seed: int
+) -> Pipeline:
     forest = RandomForestClassifier(
         200, max_depth=32, min_samples_leaf=2, class_weight="balanced", random_state=seed, n_jobs=-1
     )
-    return make_pipeline(Standardise(), forest)
+    return make_pipeline(scaler, forest)
 
 
-def _logistic(truth: np.ndarray, groups: np.ndarray | None, seed: int) -> Pipeline:
-    return make_pipeline(
-        Standardise(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000)
-    )
+def _logistic(
+    scaler: Standardise, truth: np.ndarray, groups: np.ndarray | None, seed: int
+) -> Pipeline:
+    return make_pipeline(scaler, LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000))
 
 
 def inner_folds(

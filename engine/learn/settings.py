@@ -36,6 +36,8 @@ class Settings:
     shift        largest random shift as a share of the side, 0 .. 0.5
     intensity    largest random log gain and offset (in deviations of the image), 0 .. 1
     flips        which of horizontal, vertical leave the label true (neither in a chest image)
+    correlation  columns of features that are more correlated with an earlier one take no part in
+                 the classical models, above 0 to 1; 1: all do
     standardise  "image": each image by its own mean and deviation (X-ray, MR, microscopy);
                  "data": by those of the training part (CT, where the grey level is a measurement)
     """
@@ -53,13 +55,14 @@ class Settings:
     shift: float = 0.07
     intensity: float = 0.2
     flips: tuple[str, ...] = ()
+    correlation: float = 1.0
     standardise: str = "image"
 
     def __post_init__(self) -> None:
         for name, low, high in (
             ("seed", 0, 2**31 - 1), ("epochs", 1, 10_000), ("batch", 1, 4096), ("width", 1, 512),
             ("blocks", 1, 9), ("rate", 1e-9, 1), ("decay", 0, 1), ("patience", 1, 10_000),
-            ("shift", 0, 0.5), ("intensity", 0, 1),
+            ("shift", 0, 0.5), ("intensity", 0, 1), ("correlation", 1e-9, 1),
         ):  # fmt: skip
             value = getattr(self, name)
             whole = isinstance(getattr(Settings, name), int)

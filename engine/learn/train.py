@@ -163,7 +163,9 @@ def _classical(
     values, groups = fitted.features.values, _numbers(fitted.groups)
     for done, name in enumerate(names, start=1):
         begun = time.perf_counter()
-        _, heads[name] = classical.fit(name, values, fitted.truth, groups, settings.seed)
+        _, heads[name] = classical.fit(
+            name, values, fitted.truth, groups, settings.seed, settings.correlation
+        )
         seconds[name] = time.perf_counter() - begun
         progress(name, done, len(names), {})
     return heads

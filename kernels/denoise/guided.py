@@ -8,7 +8,7 @@ images  (n, h, w), or (n, d, h, w) with cubes for squares; uint8, uint16, int16 
         vary by less than strength sigma become flat, others stay
 borders the nearest pixel is repeated, and so are a and b
 cost    CPU: 3 steps a pixel for any radius along the first axis, about log2(2 radius + 1) along
-        the others, each of 7 operations; workspace (2 radius + 2) rows (of volumes: slices) of a
+        the others, each of 7 operations; workspace 2 radius + 9 rows (of volumes: slices) of a
         block, 16 bytes a pixel (24 with a guide). GPU: 9 operations for each of the 2 radius + 1
         pixels along each axis; scratch 16 bytes a pixel (32 with a guide) of at most 2^24 pixels
         accuracy: variances are added up from squared deviations, never as a difference of large

@@ -16,10 +16,9 @@ borders the edge is mirrored (c b a | a b c): PyWavelets' "symmetric". Any size 
 cost    4 L (1 + 1/4 + ...) multiplications and as many additions a pixel of an image for filters
         of length L, forth and back; each level reads and writes its pixels twice. Workspace: all
         bands, 6 bytes a pixel (small images and long filters: more), between two passes over a
-        volume 6 more (CPU: fewer), and where cycle_spin is above 1 4 more on the GPU, 8 on the
-        CPU, which for integers takes another 4; CPU: of one image a thread, GPU: of a group of
-        images, as many as keep it below three times images and out, but at least one image, or
-        2^20 pixels
+        volume 6 more (CPU: fewer), where cycle_spin is above 1 4 more (CPU: 8), on the CPU for
+        integers 4 more; CPU: of one image a thread, GPU: of a group of images, as many as keep it
+        below three times images and out, but at least one image, or 2^20 pixels
 nan     passed through unchanged, as infinities are; the transform has 0 in their place
 accuracy 1e-6 of the largest pixel, float32. sigma 0 gives the image back to that accuracy
 edges   ring where a coefficient of an edge is drawn to zero: by a few percent of a step with soft

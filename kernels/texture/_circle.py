@@ -1,7 +1,7 @@
 """The smallest circle around the pixels of an object, exact up to its last division.
 
-Of every row only the first and the last pixel can lie on it. A side P Q of their hull sees every
-other pixel V under an angle; the circle through P, Q and the V of the least angle holds all. If that
+Of every row only the first and the last pixel can lie on it. Every other pixel V sees a side P Q of
+their hull under an angle; the circle through P, Q and the V of the least angle holds all. If that
 angle is right or wider, P and Q alone define the smallest circle; if the triangle has no wider
 angle, it is this one; else its longest side takes the place of P Q. Coordinates are whole numbers:
 angles are compared without rounding.

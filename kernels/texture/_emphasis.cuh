@@ -1,9 +1,9 @@
-// The 16 features of counts n_ij of levels i and sizes j; the twin of _emphasis.py, where cells,
-// rows and the list `beyond` are explained. By a block of 256 threads; MOST: levels.
+// The 16 features of counts n_ij of levels i and sizes j; the twin of _emphasis.py, where rows
+// and the list `beyond` are explained. By a block of 256 threads; MOST: levels.
 #pragma once
 #include "_information.cuh"
 
-enum : int { EMPHASES = 16 };
+enum : int { EMPHASES = 16, LEVEL_BITS = 11, LEVEL = (1 << LEVEL_BITS) - 1 };
 
 struct Emphasis {                    // what the features need, in shared memory; levels 1..MOST
   int64 of_level[MOST], high[MOST];  // n_i. and sum of j^2 n_ij
@@ -20,15 +20,14 @@ __device__ void add_cell(Emphasis& margins, int level, int64 size, uint32 count)
 }
 
 // Elements of sizes beyond the last row, sorted; by one thread, in their order.
-__device__ void add_beyond(Emphasis& margins, const int64* beyond, int listed, int side,
-                           double unit) {
+__device__ void add_beyond(Emphasis& margins, const int64* beyond, int listed, double unit) {
   for (int at = 0; at < listed;) {
-    const int64 size = beyond[at] / side, first = at;
-    while (at < listed && beyond[at] / side == size) {
-      const int64 cell = beyond[at];
+    const int64 size = beyond[at] >> LEVEL_BITS, first = at;
+    while (at < listed && beyond[at] >> LEVEL_BITS == size) {
+      const int64 element = beyond[at];
       uint32 count = 0;
-      for (; at < listed && beyond[at] == cell; at++) count++;
-      add_cell(margins, (int)(cell - size * side), size, count);
+      for (; at < listed && beyond[at] == element; at++) count++;
+      add_cell(margins, (int)(element & LEVEL), size, count);
       margins.information += information(count, unit);
     }
     margins.sizes += size * (at - first);
@@ -73,7 +72,7 @@ __device__ void summarise(const uint32* counts, int side, int top, int last, con
     margins.sizes = sizes;
     margins.size_squares = size_squares;
     margins.information = bits;
-    add_beyond(margins, beyond, listed, side, unit);
+    add_beyond(margins, beyond, listed, unit);
   }
   __syncthreads();
 }
@@ -81,28 +80,27 @@ __device__ void summarise(const uint32* counts, int side, int top, int last, con
 // Counts an element, in the table or, if its size has no row there, in the list.
 __device__ __forceinline__ void count(uint32* counts, int side, int rows, int64* beyond,
                                       int* listed, int level, int64 size) {
-  const int64 cell = size * side + level;
   if (size <= rows)
-    atomicAdd(&counts[cell], 1u);
+    atomicAdd(&counts[(int)size * side + level], 1u);
   else
-    beyond[atomicAdd(listed, 1)] = cell;
+    beyond[atomicAdd(listed, 1)] = size << LEVEL_BITS | level;
 }
 
-// Bitonic sort of cells with room up to the next power of two.
-__device__ void sort(int64* cells, int listed) {
+// Bitonic sort of a list with room up to the next power of two.
+__device__ void sort(int64* list, int listed) {
   if (listed < 2) return;
   int size = 2;
   while (size < listed) size *= 2;
-  for (int k = listed + threadIdx.x; k < size; k += blockDim.x) cells[k] = 0x7fffffffffffffffLL;
+  for (int k = listed + threadIdx.x; k < size; k += blockDim.x) list[k] = 0x7fffffffffffffffLL;
   __syncthreads();
   for (int span = 2; span <= size; span *= 2) {
     for (int step = span / 2; step > 0; step /= 2) {
       for (int k = threadIdx.x; k < size / 2; k += blockDim.x) {
         const int at = 2 * step * (k / step) + k % step;
-        const int64 a = cells[at], b = cells[at + step];
+        const int64 a = list[at], b = list[at + step];
         if ((a > b) == ((at & span) == 0)) {
-          cells[at] = b;
-          cells[at + step] = a;
+          list[at] = b;
+          list[at + step] = a;
         }
       }
       __syncthreads();
@@ -113,8 +111,9 @@ __device__ void sort(int64* cells, int listed) {
 // ---- the features, each by one thread, as in _emphasis.py
 
 __device__ double variance(int64 total, int64 first, int64 second) {
-  const int64 whole = first / total;
-  const double rest = first - whole * total, n = total;
+  const double n = total;
+  const int64 whole = (int64)((double)first / n);
+  const double rest = first - whole * total;
   const int64 about_whole = second - whole * (2 * first - whole * total);
   return ((double)about_whole - rest * rest / n) / n;
 }
@@ -167,8 +166,7 @@ __device__ void add_emphases(const Emphasis& margins, int top, double* values) {
   values[7] += long_bright / n;
 }
 
-// By two threads.
 __device__ void add_features(const Emphasis& margins, int top, int64 voxels, double* values) {
-  if (threadIdx.x == 0) add_sums(margins, top, voxels, values);
-  if (threadIdx.x == WARP) add_emphases(margins, top, values);
+  add_sums(margins, top, voxels, values);
+  add_emphases(margins, top, values);
 }

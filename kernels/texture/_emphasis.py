@@ -96,6 +96,8 @@ def formulas(counts: np.ndarray, voxels: int) -> list[float]:
 # the last row are listed as the cells where they would be, in rising order.
 
 TABLED = 64  # sizes that have a row in tables of runs and zones
+LEVEL_BITS = MOST.bit_length()
+LEVEL = (1 << LEVEL_BITS) - 1
 N, SIZES, SIZE_SQUARES, INFORMATION = range(4)  # totals: N, sum j n_.j, sum n_.j^2
 OF_LEVEL, HIGH = range(2)  # rows of margins: n_i. and high_i
 
@@ -123,7 +125,7 @@ def summarise(counts, side, last, beyond, table, margins, low, totals):
     """All that the features need of one matrix of the levels 1 .. top = side - 1.
 
     counts   uint32 (rows * side or more,), read up to row `last`
-    beyond   int64, sorted: the cells of larger sizes
+    beyond   int64: the list of larger sizes, sorted
     table    `information_table()`
     margins  int64 (2, top or more), low float64 (top or more,), totals int64 (4,): results
     """
@@ -139,27 +141,27 @@ def summarise(counts, side, last, beyond, table, margins, low, totals):
         add_size(row, size, unit, table, margins, low, totals)
     at, row = 0, np.empty(top if beyond.size else 0, np.uint32)
     while at < beyond.size:
-        size = beyond[at] // side
+        size = beyond[at] >> LEVEL_BITS
         row[:] = np.uint32(0)
-        while at < beyond.size and beyond[at] // side == size:
-            row[beyond[at] - size * side - 1] += np.uint32(1)
+        while at < beyond.size and beyond[at] >> LEVEL_BITS == size:
+            row[(beyond[at] & LEVEL) - 1] += np.uint32(1)
             at += 1
         add_size(row, size, unit, table, margins, low, totals)
 
 
 @compiled
-def sort(cells):
+def sort(beyond):
     """Shell's sort: lists are short, and this compiles in no time."""
     gap = 1
-    while gap < cells.size // 3:
+    while gap < beyond.size // 3:
         gap = 3 * gap + 1
     while gap > 0:
-        for at in range(gap, cells.size):
-            cell, hole = cells[at], at
-            while hole >= gap and cells[hole - gap] > cell:
-                cells[hole] = cells[hole - gap]
+        for at in range(gap, beyond.size):
+            element, hole = beyond[at], at
+            while hole >= gap and beyond[hole - gap] > element:
+                beyond[hole] = beyond[hole - gap]
                 hole -= gap
-            cells[hole] = cell
+            beyond[hole] = element
         gap //= 3
 
 
@@ -172,7 +174,7 @@ def variance(total, first, second):
 
     About the mean rounded down all is exact: the subtraction cancels at most half of the bits.
     """
-    whole = first // total
+    whole = np.int64(np.float64(first) / np.float64(total))
     rest = np.float64(first - whole * total)
     about_whole = second - whole * (2 * first - whole * total)
     return (np.float64(about_whole) - rest * rest / total) / total

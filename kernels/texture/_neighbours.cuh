@@ -24,8 +24,8 @@ __device__ __forceinline__ Piece piece(const int64* crop, int number, bool slice
   return {crop[START], (int)(crop[DEPTH] * crop[SLAB])};
 }
 
-// visit(level) of the pixel at + threadIdx.x and of all its neighbours, 0 outside. Rows come through
-// shared memory, two levels a word, the next one while the last is read.
+// visit(level) of the pixel at + threadIdx.x and of all its neighbours, 0 outside. Rows come
+// through shared memory, two levels a word, the next one while the last is read.
 template <typename Visit>
 __device__ __forceinline__ void around(const Neighbourhood& near, int64 at, uint32 (*tiles)[TILE],
                                        Visit visit) {

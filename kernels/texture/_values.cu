@@ -34,7 +34,7 @@ gather(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
         const int row = at / width;
         const uint64 of = corner + ((uint64)(row / height) * h + row % height) * w + at % width;
         v = (float)images[of] + 0.0f;  // -0 becomes 0
-        keep = inside(labels[of], box[1]) && v >= low && v <= high;  // in float64
+        keep = inside(labels[of], box[1]) && v >= low && v <= high;
       }
       const uint32 kept = __ballot_sync(FULL_WARP, keep);
       if (lane == 0) votes[warp] = __popc(kept);

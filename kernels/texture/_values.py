@@ -263,9 +263,7 @@ def select(values, rank):
 # ---- GPU: all spans at once
 
 
-def gpu_values(
-    images: Any, where: Regions, bounds: tuple[float, float] = EVERY
-) -> tuple[Any, Any]:
+def gpu_values(images: Any, where: Regions, bounds: tuple[float, float] = EVERY) -> tuple[Any, Any]:
     """Values (cells,) float32 and spans (m, 2) int64, both on the device."""
     spans, cells = layout(where)
     values = _cuda.empty(images, (max(cells, 1),), np.float32)

@@ -51,7 +51,7 @@ __device__ int64 count_zones(const uint16* __restrict__ levels, int size, const 
   return voxels;
 }
 
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 2)
 measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
         const int64* __restrict__ steps, const uint16* __restrict__ rest,
         uint32* __restrict__ parents, uint32* __restrict__ distances, uint32* __restrict__ tables,
@@ -87,7 +87,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
       summarise(counts, side, top, rows, nullptr, 0, margins, scratch);
       if (margins.total == 0) continue;
       found++;
-      add_features(margins, top, voxels, values);
+      if (threadIdx.x == 0) add_features(margins, top, voxels, values);
     }
     __syncthreads();
     if (threadIdx.x < EMPHASES)

@@ -18,7 +18,7 @@ __device__ void count_runs(const uint16* __restrict__ levels, int size, int64 of
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 2)
 measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
         const int64* __restrict__ steps, uint32* __restrict__ tables,
         int64* __restrict__ lists, float* __restrict__ out, int regions, int most, int room,
@@ -57,7 +57,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
         summarise(counts, side, top, rows, beyond, listed, margins, scratch);
         if (margins.total == 0) continue;
         found++;
-        add_features(margins, top, margins.sizes, values);
+        if (threadIdx.x == 0) add_features(margins, top, margins.sizes, values);
       }
     }
     __syncthreads();

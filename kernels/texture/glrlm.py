@@ -30,6 +30,7 @@ from .._kernel import Cost, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, DIRECTIONS, MERGED, SLICES, VOLUME, steps, suffix
 from ._emphasis import (
+    LEVEL_BITS,
     SIZES,
     TABLED,
     N,
@@ -138,15 +139,14 @@ def count_rows(levels, first, stop, ends, counts, side, beyond, listed):
             ends[found] = x
             found += here[x] != after[x]
         for end in ends[:found]:
-            length, level = start + end - last, here[end]
-            last = start + np.int64(end)
+            length, level = start + np.int64(end) - last, here[end]
+            last += length
             if level != 0:
-                cell = np.uint64(length) * np.uint64(side) + np.uint64(level)
                 if length <= TABLED:
-                    counts[cell] += np.uint32(1)
+                    counts[np.uint64(length) * np.uint64(side) + np.uint64(level)] += np.uint32(1)
                     longest = max(longest, length)
                 else:
-                    beyond[listed] = cell
+                    beyond[listed] = (length << LEVEL_BITS) + level
                     listed += 1
     return longest, listed
 
@@ -195,12 +195,12 @@ def count_lines(levels, first, stop, offset, lengths, cells, counts, side):
 
 
 @compiled
-def list_lines(levels, first, stop, offset, lengths, side, beyond, listed):
+def list_lines(levels, first, stop, offset, lengths, beyond, listed):
     """Appends the runs that have no row in the table; returns how many are listed now."""
     for at in range(first, stop):
         length, level = np.int64(lengths[at - first + offset]), np.int64(levels[at])
         if length > TABLED and level != 0 and levels[at + offset] != level:
-            beyond[listed] = length * side + level
+            beyond[listed] = (length << LEVEL_BITS) + level
             listed += 1
     return listed
 
@@ -212,7 +212,7 @@ def count_runs(levels, first, stop, offset, lengths, cells, counts, side, beyond
         return count_rows(levels, first, stop, cells, counts, side, beyond, listed)
     longest = count_lines(levels, first, stop, offset, lengths, cells, counts, side)
     if longest > TABLED:
-        listed = list_lines(levels, first, stop, offset, lengths, side, beyond, listed)
+        listed = list_lines(levels, first, stop, offset, lengths, beyond, listed)
     return min(longest, TABLED), listed
 
 

@@ -17,7 +17,7 @@ __device__ void count_zones(const uint16* __restrict__ levels, int size, const u
     if (sizes[pixel]) count(counts, side, TABLED, beyond, listed, levels[pixel], sizes[pixel]);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 2)
 measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
         const int64* __restrict__ steps, const uint16* __restrict__ rest,
         uint32* __restrict__ parents, uint32* __restrict__ sizes, uint32* __restrict__ tables,
@@ -54,7 +54,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
       summarise(counts, side, top, TABLED, beyond, listed, margins, scratch);
       if (margins.total == 0) continue;
       found++;
-      add_features(margins, top, margins.sizes, values);
+      if (threadIdx.x == 0) add_features(margins, top, margins.sizes, values);
     }
     __syncthreads();
     if (threadIdx.x < EMPHASES)

@@ -31,6 +31,7 @@ from .._kernel import Cost, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, MERGED, SLICES, VOLUME, steps, suffix
 from ._emphasis import (
+    LEVEL_BITS,
     SIZES,
     TABLED,
     N,
@@ -125,13 +126,12 @@ def count_zones(levels, first, stop, parents, sizes, counts, side, beyond, liste
             sizes[parents[pixel]] += np.uint32(1)
     for pixel in range(stop - first):
         if levels[first + pixel] != 0 and parents[pixel] == pixel:
-            size = np.int64(sizes[pixel])
-            cell = np.uint64(size) * np.uint64(side) + np.uint64(levels[first + pixel])
+            size, level = np.int64(sizes[pixel]), levels[first + pixel]
             if size <= TABLED:
-                counts[cell] += np.uint32(1)
+                counts[np.uint64(size) * np.uint64(side) + np.uint64(level)] += np.uint32(1)
                 last = max(last, size)
             else:
-                beyond[listed] = cell
+                beyond[listed] = (size << LEVEL_BITS) + level
                 listed += 1
     return last, listed
 

@@ -13,8 +13,8 @@ borders     none: no pixel has neighbours here
 cost        one increment a pixel, then about 100 operations a level. Workspace: on the CPU, a
             thread, 256 KB or 2 bytes a pixel of one region; on the GPU 2 bytes a pixel of all boxes
 nan         NaN and infinite pixels leave the region. An empty region: all columns NaN. One level
-            only: spreads, skewness, kurtosis, entropy and gradients 0. Of equal gradients the lowest
-            level's. No pixel from P_10 to P_90 (two different ones): robust deviation NaN
+            only: spreads, skewness, kurtosis, entropy and gradients 0. Of equal gradients that of the
+            lowest level. No pixel from P_10 to P_90 (two different ones): robust deviation NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.4
 """
 
@@ -261,7 +261,7 @@ def describe(counts, total, table, ranks, found, points, out):
 
 @compiled
 def measure_block(levels, crops, table, counts, out):
-    """Features of a block of regions; levels, crops: see `_levels.py`; counts uint32 (4, Ng + 1)."""
+    """Features of a block of regions; levels, crops: see `_levels.py`; counts (4, Ng + 1)."""
     ranks, found = np.empty(2 * len(PERCENTS), np.int64), np.empty(2 * len(PERCENTS), np.float32)
     points = np.empty(len(PERCENTS))
     for region in range(len(crops)):

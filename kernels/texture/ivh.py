@@ -20,9 +20,9 @@ values      float32 (regions, 7), computed in float64
 borders     none: no pixel has neighbours here
 cost        about 30 operations a pixel, whatever the number of bins (the last of 2^32 takes what is
             above). Workspace as of `statistics`
-nan         NaN and infinite pixels leave the region. An empty region: all columns NaN. Where G is one
-            intensity, volume fractions are 1 and the area is 0; an intensity at a volume fraction
-            may be the one after the last
+nan         NaN and infinite pixels leave the region. An empty region: all columns NaN. Where G is
+            one intensity, volume fractions are 1 and the area is 0; an intensity at a volume
+            fraction may be the one after the last
 source      IBSI reference manual (arXiv 1612.07003), section 3.5
 """
 

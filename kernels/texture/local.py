@@ -3,8 +3,8 @@
     peak(p) = mean of v(q) over |q - p| <= r,    r = (3 / (4 pi))^(1/3) cm = 6.2 mm
 
 The centre p lies in the region, the neighbours q anywhere in the image. The global peak is that of
-any p, the local peak that of the p of the greatest intensity, of several the highest. Images are one
-slice thick: the sphere is a disc there.
+any p, the local peak that of the p of the greatest intensity, of several the highest. Images are
+one slice thick: the sphere is a disc there.
 
 images      (n, h, w), or volumes (n, d, h, w); uint8, uint16, int16 or float32 in any unit
 regions     masks, one region an image; or `Regions` of labelled objects or windows
@@ -71,7 +71,9 @@ def means(volume, ball):
     """The mean of the finite pixels of the sphere around every pixel."""
     known = np.isfinite(volume)
     finite = np.where(known, volume, 0).astype(np.float64)
-    sums, numbers = (convolve(a, ball.astype(float), mode="constant") for a in (finite, 1.0 * known))
+    sums, numbers = (
+        convolve(a, ball.astype(float), mode="constant") for a in (finite, known.astype(float))
+    )
     return sums / np.maximum(numbers.round(), 1)
 
 

@@ -351,9 +351,11 @@ morphology = RegionMeasure(
     },
     examples=({}, {"spacing": (2.5, 0.7, 0.9)}),
     tolerance=1e-6,
+    gpu_tolerance=1e-6,
     cost=lambda itemsize, **_: Cost(bytes=itemsize + 1, operations=20),
     peers=("radiomics.shape:RadiomicsShape", "skimage.measure:mesh_surface_area"),
     quality=Quality(
+        registers=80,
         sector_efficiency=0.4,
         excuse="rows of small boxes start anywhere: a warp reads one row, of bytes in masks",
     ),

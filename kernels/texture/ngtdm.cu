@@ -1,9 +1,9 @@
 // Neighbourhood grey tone differences and their 5 features, of grey levels 1..Ng, 0 outside.
 // One block of 256 threads a region; blocks go on with region + gridDim.x.
 //
-// A pixel's difference from the mean of its neighbours goes into s_i as a whole number of units, see
-// ngtdm.py: integer atomics, the same sum in any order. A thread adds a level's row of complexity,
-// one thread all that is left, both in the order of the CPU code: the same bits as there.
+// A pixel's difference from the mean of its neighbours goes into s_i as a whole number of units,
+// see ngtdm.py: integer atomics, the same sum in any order. A thread adds a level's row of
+// complexity, one thread all that is left, both in the order of the CPU code: the same bits.
 #include "_neighbours.cuh"
 
 enum : int { FEATURES = 5 };
