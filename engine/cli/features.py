@@ -76,12 +76,16 @@ def features(
 def _list(json: bool) -> None:
     from medkern.kernels import Measure, catalogue
 
-    rows = [
-        feature._asdict() | {"family": kernel.name, "preset": "ibsi"}
-        for kernel in catalogue().values()
-        if isinstance(kernel, Measure) and kernel.family == "texture"
-        for feature in kernel.features
-    ]
+    known: dict[tuple[str, str], dict[str, str]] = {}  # a kernel of all families has theirs again
+    for kernel in catalogue().values():
+        if isinstance(kernel, Measure) and kernel.family == "texture":
+            columns = kernel.names(**kernel.resolve({}))
+            for column, feature in zip(columns, kernel.features, strict=False):
+                family = column.partition(".")[0]
+                preset = "ibsi" if feature.tag else ""
+                row = feature._asdict() | {"family": family, "preset": preset}
+                known.setdefault((family, feature.name), row)
+    rows = list(known.values())
     if json:
         show_json(rows)
     else:

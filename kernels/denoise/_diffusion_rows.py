@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._cpu import compiled
+from .._inner import inner
 from .._pixels import exp32
-from ._inner import inner
 
 LARGEST = np.float32(np.finfo(np.float32).max)
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)

@@ -6,10 +6,10 @@ import numpy as np
 
 from .. import _threads
 from .._cpu import compiled, frozen_view
+from .._inner import inner
 from .._pixels import load_tile, store_tile
 from ._gaussian_plan import EDGE, TAPS, WHOLE, WIDE, Pyramid, reach, weights
 from ._gaussian_vector import BLOCK, symmetric_sums, weighted_sums
-from ._inner import inner
 
 ROWS, COLUMNS = 64, 2048  # of a tile: whole rows, because memory likes to be read in order
 WIDE_COLUMNS = 1024  # of a tile of a wide Gaussian, which has more rows in its borders

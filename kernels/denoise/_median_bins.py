@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from ._inner import instruction
+from .._inner import instruction
 
 BINS = 32
 GROUP = 64  # places that `inside` looks at: the bits of a word

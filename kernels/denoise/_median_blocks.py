@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _threads
 from .._cpu import compiled
-from ._inner import inner
+from .._inner import inner
 from ._median_network import program
 from ._median_vector import (
     BORDER,

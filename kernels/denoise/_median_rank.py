@@ -24,7 +24,7 @@ import numpy as np
 
 from .. import _threads
 from .._cpu import compiled
-from ._inner import inner
+from .._inner import inner
 from ._median_bins import BINS, GROUP, bit_of_rank, inside, move, search
 from ._median_vector import BORDER, copy, fill, to_keys, to_pixels, vector_length
 

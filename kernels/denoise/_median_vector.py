@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.errors import RequireLiteralValue
 
-from ._inner import instruction
+from .._inner import instruction
 from ._median_network import Network, Wire
 
 VECTOR = 32  # bytes

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from .. import _cuda
+from .._inner import inner
 from .._kernel import Quality
 from .._threads import run
-from ._inner import inner
 from .noise import noise
 
 CHUNK = 1 << 13  # pixels

@@ -8,7 +8,7 @@ slice), and the code for it is then not compiled.
 import numpy as np
 
 from .._cpu import compiled
-from ._inner import inner
+from .._inner import inner
 
 LARGEST = np.float32(np.finfo(np.float32).max)
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._cpu import compiled
+from .._inner import inner
 from .._pixels import store_tile
-from ._inner import inner
 from ._wavelet_vector import sum_pairs
 
 LANES = 32  # of a sum of squares: as a warp adds

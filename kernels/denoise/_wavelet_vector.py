@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from ._inner import instruction
+from .._inner import instruction
 
 LANES, VECTORS = 16, 2  # LLVM splits vectors that are wider than the machine's
 

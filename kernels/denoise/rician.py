@@ -33,9 +33,9 @@ from scipy.special import i0e
 
 from .._cpu import compiled
 from .._cuda import Cuda
+from .._inner import inner
 from .._kernel import Cost, Filter, Parameter
 from .._pixels import to_pixel
-from ._inner import inner
 from ._stabilise import (
     CHUNK,
     PIXEL_DTYPES,

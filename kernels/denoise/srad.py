@@ -29,11 +29,11 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled
 from .._cuda import Cuda
+from .._inner import inner
 from .._kernel import Cost, Parameter
 from .._pixels import load_tile, store_tile
 from .._threads import run, threads
 from ._grid import groups
-from ._inner import inner
 from ._speckle_level import DOMAINS, SpeckleFilter, speckle_parameter
 
 

@@ -42,6 +42,7 @@ __device__ void summarise(const uint32* counts, int side, int top, int last, con
   for (int level = 1 + threadIdx.x; level <= top; level += blockDim.x) {
     margins.of_level[level - 1] = margins.high[level - 1] = 0;
     margins.low[level - 1] = 0.0;
+#pragma unroll 1
     for (int size = 1; size <= last; size++) {
       const uint32 count = counts[(int64)size * side + level];
       if (count) add_cell(margins, level, size, count);
@@ -53,6 +54,7 @@ __device__ void summarise(const uint32* counts, int side, int top, int last, con
   int64 sizes = 0, size_squares = 0, bits = 0;
   for (int size = 1 + threadIdx.x / WARP; size <= last; size += blockDim.x / WARP) {
     int64 of_size = 0;
+#pragma unroll 1
     for (int level = 1 + threadIdx.x % WARP; level <= top; level += WARP) {
       const uint32 count = counts[(int64)size * side + level];
       of_size += count;
@@ -167,6 +169,6 @@ __device__ void add_emphases(const Emphasis& margins, int top, double* values) {
 }
 
 __device__ void add_features(const Emphasis& margins, int top, int64 voxels, double* values) {
-  add_sums(margins, top, voxels, values);
   add_emphases(margins, top, values);
+  add_sums(margins, top, voxels, values);
 }

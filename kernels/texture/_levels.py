@@ -267,15 +267,19 @@ Work = Callable[[np.ndarray, np.ndarray, np.ndarray], None]  # (levels, crops, o
 
 
 class Part(NamedTuple):
-    """Some of the columns, and who measures them; `begin()` gives a thread its own `Work`."""
+    """Some of the columns, and who measures them; `begin()` gives a thread its own `Work`.
+
+    `removed` is the level of pixels that leave the region, as this part wants it.
+    """
 
     columns: slice
     begin: Callable[[], Work]
+    removed: int = 0
 
 
 def measure(
     images: np.ndarray, where: Regions, values: np.ndarray, scale: Scale, border: int,
-    parts: Sequence[Part], removed: int = 0,
+    parts: Sequence[Part],
 ) -> None:  # fmt: skip
     """values = what the parts measure: `out` (m, columns of the part) float64 for each block.
 
@@ -294,8 +298,11 @@ def measure(
     def serve(first: int, stop: int) -> None:
         works: dict[int, Work] = {}
         for rows, some in tasks[first:stop]:
-            levels, crops = cpu_crops(images, where.some(rows), scale, border, removed)
-            for part in some:
+            cropped: int | None = None
+            for part in sorted(some, key=lambda p: p.removed):
+                if part.removed != cropped:
+                    cropped = part.removed
+                    levels, crops = cpu_crops(images, where.some(rows), scale, border, cropped)
                 key = part.columns.start
                 if key not in works:
                     works[key] = part.begin()

@@ -1,4 +1,5 @@
-// Distance zones and the 16 features of _emphasis.py, of grey levels 1..Ng, 0 outside.
+// Distance zones and the 16 features of _emphasis.py, of grey levels 1..Ng, 0 outside; above Ng are
+// pixels of the region that belong to no zone.
 // One block of 256 threads a region; blocks go on with region + gridDim.x.
 //
 // parents, distances: global scratch, a cell for each of `levels`. The table of `most_rows`
@@ -36,17 +37,17 @@ __device__ void measure_distances(const uint16* __restrict__ levels, int size, i
 
 // Returns the number of pixels, to every thread.
 __device__ int64 count_zones(const uint16* __restrict__ levels, int size, const uint32* parents,
-                             uint32* distances, uint32* counts, int side, int64* scratch) {
+                             uint32* distances, uint32* counts, int side, int top, int64* scratch) {
   int64 voxels = 0;
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x) {
-    if (levels[pixel] == 0) continue;
+    if (levels[pixel] == 0 || levels[pixel] > top) continue;
     voxels++;
     const uint32 root = root_of(parents, pixel);
     if (root != pixel) atomicMin(&distances[root], distances[pixel]);
   }
   voxels = block_reduce(voxels, scratch, Sum());
   for (int pixel = threadIdx.x; pixel < size; pixel += blockDim.x)
-    if (levels[pixel] && parents[pixel] == pixel)
+    if (levels[pixel] && levels[pixel] <= top && parents[pixel] == pixel)
       atomicAdd(&counts[(int64)distances[pixel] * side + levels[pixel]], 1u);
   return voxels;
 }
@@ -82,7 +83,7 @@ measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
       measure_distances(levels + first, size, sliced ? 1 : (int)crop[DEPTH], crop, deep,
                         distances + first);
       const int64 voxels = count_zones(levels + first, size, parents + first, distances + first,
-                                       counts, side, scratch);
+                                       counts, side, top, scratch);
       __syncthreads();
       summarise(counts, side, top, rows, nullptr, 0, margins, scratch);
       if (margins.total == 0) continue;

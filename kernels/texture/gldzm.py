@@ -12,13 +12,14 @@ values      float32 (regions, 16); levels, steps and bits as units, computed in 
 binning     how intensities become levels 1..Ng: see `_levels.py`
 slices      zones and steps in volumes, or in slices: their features averaged, or matrices merged.
             Slices without a pixel take no part in a mean
-borders     outside the image is outside the region. So are pixels that re-segmentation removes,
-            where IBSI measures the distance in the region as it was before
+borders     outside the image is outside the region. Pixels that re-segmentation removes belong to
+            no zone, but steps are those in the region as it was before
 cost        4 or 13 comparisons and about 40 operations a pixel. Workspace: on the CPU, a thread,
             8 bytes a pixel of a block of 128 K pixels or of one region, and 2 (Ng + 1) bytes for
             each pixel of the region's shortest side; on the GPU 8 bytes a pixel of all boxes, and
             up to 256 MB for more than 64 levels or shortest sides of more than 128 pixels
-nan         NaN and infinite pixels leave the region. Empty regions: all columns NaN
+nan         NaN and infinite pixels are removed likewise. Regions without a pixel left: all columns
+            NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.9; Thibault, Angulo and Meyer 2014,
             IEEE TBE 61(3)
 """
@@ -38,6 +39,7 @@ from ._information import information_table
 from ._levels import (
     DEPTH,
     HEIGHT,
+    MOST,
     PARAMETERS,
     ROW,
     SLAB,
@@ -76,6 +78,8 @@ FEATURES = declare(
     )
 )
 
+REMOVED = MOST + 1  # the level of pixels of the region that belong to no zone
+
 
 # ---- the definition
 
@@ -86,9 +90,10 @@ def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0,
     values = np.full((len(where), len(FEATURES)), np.nan)
     for (image, mask), out in zip(where.crops(images), values, strict=True):
         grey = levels_of(image, mask, rule)
-        pieces = [grey] if images.ndim == 4 and slices == VOLUME else list(grey)
-        counts = [zone_distances(piece, grey.max(), max(grey.shape)) for piece in pieces]
-        voxels = [np.count_nonzero(piece) for piece in pieces]
+        whole = images.ndim == 4 and slices == VOLUME
+        pieces = [(grey, mask)] if whole else list(zip(grey, mask, strict=True))
+        counts = [zone_distances(*piece, grey.max(), max(grey.shape)) for piece in pieces]
+        voxels = [np.count_nonzero(piece) for piece, _ in pieces]
         if slices == MERGED:
             counts, voxels = [sum(counts)], [sum(voxels)]
         found = [formulas(m, v) for m, v in zip(counts, voxels, strict=True) if v]
@@ -97,20 +102,20 @@ def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0,
     return values.astype(np.float32)
 
 
-def zone_distances(grey, top, largest):
-    """Counts (top, largest) of the zones of levels of any rank, 0 outside."""
+def zone_distances(grey, mask, top, largest):
+    """Counts (top, largest) of the zones of levels of any rank, 0 outside, in a region `mask`."""
     counts = np.zeros((top, largest), np.int64)
-    distances = border_distances(grey)
+    distances = border_distances(mask)
     for level, numbered in zones(grey):
         found = minimum(distances, numbered, np.arange(numbered.max()) + 1).astype(np.int64)
         np.add.at(counts, (level - 1, found - 1), 1)
     return counts
 
 
-def border_distances(grey):
-    """Steps from each pixel to the nearest one outside."""
-    inside = (slice(1, -1),) * grey.ndim
-    return distance_transform_cdt(np.pad(grey > 0, 1), metric="taxicab")[inside]
+def border_distances(mask):
+    """Steps from each pixel of a region to the nearest one outside."""
+    inside = (slice(1, -1),) * mask.ndim
+    return np.asarray(distance_transform_cdt(np.pad(mask, 1), metric="taxicab"))[inside]
 
 
 # ---- CPU
@@ -141,15 +146,15 @@ def count_zones(levels, first, stop, parents, nearest, counts, side):
     """
     voxels, last = 0, 0
     for pixel in range(stop - first):
-        if levels[first + pixel] != 0:
+        if 0 < levels[first + pixel] < side:
             root = parents[pixel]
             nearest[root] = min(nearest[root], nearest[pixel])
             voxels += 1
     for pixel in range(stop - first):
-        if levels[first + pixel] != 0 and parents[pixel] == pixel:
+        level = levels[first + pixel]
+        if 0 < level < side and parents[pixel] == pixel:
             distance = np.int64(nearest[pixel])
-            cell = np.uint64(distance) * np.uint64(side) + np.uint64(levels[first + pixel])
-            counts[cell] += np.uint32(1)
+            counts[np.uint64(distance) * np.uint64(side) + np.uint64(level)] += np.uint32(1)
             last = max(last, distance)
     return voxels, last
 
@@ -212,7 +217,7 @@ def part(images: Any, column: int, *, levels: int, slices: str, **_: Any) -> Par
 
         return work
 
-    return Part(slice(column, column + len(FEATURES)), begin)
+    return Part(slice(column, column + len(FEATURES)), begin, REMOVED)
 
 
 def cpu(images, where, values, *, levels, binning, width, low, slices):
@@ -226,7 +231,7 @@ def cpu(images, where, values, *, levels, binning, width, low, slices):
 
 def gpu(images, where, values, *, levels, binning, width, low, slices):
     """`reference` on the GPU: one launch for the levels, one for zones and features."""
-    grey, crops = gpu_crops(images, where, scale(levels, binning, width, low), 1)
+    grey, crops = gpu_crops(images, where, scale(levels, binning, width, low), 1, REMOVED)
     touching, deep = links(steps(images, slices)), images.ndim == 4 and slices == VOLUME
     shortest = where.sizes[:, 0 if deep else 1 :].min(axis=1).max()
     rows = max((int(shortest) + 1) // 2, 1)
@@ -275,7 +280,7 @@ gldzm = RegionMeasure(
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=4 + 40),
     peers=("mirp:gldzm",),
     quality=Quality(
-        registers=80,
+        registers=104,
         float64=True,
         excuse="quantisation and the last O(Ng) of a matrix are float64: the values of the CPU",
     ),

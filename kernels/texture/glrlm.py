@@ -342,7 +342,7 @@ glrlm = RegionMeasure(
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=4 * 12 + 6),
     peers=("radiomics:glrlm",),
     quality=Quality(
-        registers=80,
+        registers=104,
         float64=True,
         excuse="quantisation and the last O(Ng) of a matrix are float64: the values of the CPU",
     ),

@@ -254,7 +254,7 @@ glszm = RegionMeasure(
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=4 + 30),
     peers=("radiomics:glszm",),
     quality=Quality(
-        registers=80,
+        registers=104,
         float64=True,
         excuse="quantisation and the last O(Ng) of a matrix are float64: the values of the CPU",
     ),

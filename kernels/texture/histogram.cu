@@ -116,7 +116,7 @@ __device__ void describe_shape(const uint32* counts, int top, int64 total, doubl
   out[22] = fall_at;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 measure(const uint16* __restrict__ levels, const int64* __restrict__ crops,
         float* __restrict__ out, int regions) {
   __shared__ uint32 counts[MOST + 1];

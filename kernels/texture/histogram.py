@@ -13,8 +13,8 @@ borders     none: no pixel has neighbours here
 cost        one increment a pixel, then about 100 operations a level. Workspace: on the CPU, a
             thread, 256 KB or 2 bytes a pixel of one region; on the GPU 2 bytes a pixel of all boxes
 nan         NaN and infinite pixels leave the region. An empty region: all columns NaN. One level
-            only: spreads, skewness, kurtosis, entropy and gradients 0. Of equal gradients that of the
-            lowest level. No pixel from P_10 to P_90 (two different ones): robust deviation NaN
+            only: spreads, skewness, kurtosis, entropy and gradients 0. Of equal gradients that of
+            the lowest level. No pixel from P_10 to P_90 (two different): robust deviation NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.4
 """
 
@@ -340,6 +340,7 @@ histogram = RegionMeasure(
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=8),
     peers=("numpy+scipy.stats",),
     quality=Quality(
+        registers=80,
         float64=True,
         excuse="quantisation and the last O(Ng) of a histogram are float64: the values of the CPU",
     ),

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 
 from .. import _cuda
 from .._cpu import compiled
@@ -133,11 +133,11 @@ def all_pairs(places, grey):
     if len(grey) < 2 or np.ptp(grey) == 0:
         return np.nan, np.nan
     deviation, weights, products, squares = grey - grey.mean(), 0.0, 0.0, 0.0
-    for place, d, v in zip(places, deviation, grey, strict=True):
-        distance = np.linalg.norm(places - place, axis=1)
-        w = np.divide(1.0, distance, out=np.zeros(len(grey)), where=distance > 0)
-        weights, products = weights + w.sum(), products + d * (w @ deviation)
-        squares += w @ (grey - v) ** 2
+    for some in np.array_split(np.arange(len(grey)), len(grey) // 256 + 1):
+        distances = cdist(places[some], places)
+        w = np.divide(1.0, distances, out=np.zeros_like(distances), where=distances > 0)
+        weights, products = weights + w.sum(), products + deviation[some] @ w @ deviation
+        squares += (w * (grey[some, None] - grey) ** 2).sum()
     spread = (deviation**2).sum()
     moran = len(grey) / weights * products / spread
     return moran, (len(grey) - 1) / (2 * weights) * squares / spread

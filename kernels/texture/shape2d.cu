@@ -5,7 +5,7 @@
 // stands for any other than 0.
 #include "_information.cuh"
 
-enum : int { COUNTS = 16 };  // in the order of _shape2d_features.py
+enum : int { SUMS = 10, COUNTS = 16 };  // in the order of _shape2d_features.py: sums first
 
 struct Box {
   const LABEL* labels;
@@ -24,26 +24,26 @@ struct Box {
 #endif
   }
   // Whether a pixel is inside and has a side on the outside.
-  __device__ __noinline__ int border(int y, int x) const {
+  __device__ __forceinline__ int border(int y, int x) const {
     if (!inside(y, x)) return 0;
     return !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1));
   }
 };
 
-__device__ __forceinline__ void add_moments(int64* counts, int64 y, int64 x) {
-  counts[0] += 1;
-  counts[1] += y;
-  counts[2] += x;
-  counts[3] += y * y;
-  counts[4] += y * x;
-  counts[5] += x * x;
-  counts[6] += y * y * y;
-  counts[7] += y * y * x;
-  counts[8] += y * x * x;
-  counts[9] += x * x * x;
+__device__ __forceinline__ void add_moments(int64* sums, int64 y, int64 x) {
+  sums[0] += 1;
+  sums[1] += y;
+  sums[2] += x;
+  sums[3] += y * y;
+  sums[4] += y * x;
+  sums[5] += x * x;
+  sums[6] += y * y * y;
+  sums[7] += y * y * x;
+  sums[8] += y * x * x;
+  sums[9] += x * x * x;
 }
 
-__device__ __forceinline__ void add_perimeter(int64* counts, const Box& box, int y, int x) {
+__device__ __forceinline__ void add_perimeter(uint32* kinds, const Box& box, int y, int x) {
   int sides = 0, tips = 0;
 #pragma unroll 1
   for (int k = 0; k < 9; k++) {
@@ -53,9 +53,11 @@ __device__ __forceinline__ void add_perimeter(int64* counts, const Box& box, int
     else tips += found;
   }
   const int around = 1 + 2 * sides + 10 * tips;
-  counts[10] += around == 5 || around == 7 || around == 15 || around == 17 || around == 25 || around == 27;
-  counts[11] += around == 21 || around == 33;
-  counts[12] += around == 13 || around == 23;
+  const int diagonal = around == 21 || around == 33, mixed = around == 13 || around == 23;
+  const int far = around == 15 || around == 17 || around == 25 || around == 27;
+  kinds[0] += around == 5 || around == 7 || far;
+  kinds[1] += diagonal;
+  kinds[2] += mixed;
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -69,18 +71,19 @@ count(const LABEL* __restrict__ labels, const int64* __restrict__ table,
     const Box box = {labels, line[1], (uint64)((line[0] * h + line[4]) * w + line[6]),
                      (int)(line[5] - line[4]), (int)(line[7] - line[6]), w};
     int* ends_of = ends + starts[region];
-    int64 sums[COUNTS] = {};
+    int64 sums[SUMS] = {};
+    uint32 kinds[COUNTS - SUMS] = {};
     for (int y = (int)(threadIdx.x / WARP) - 1; y < box.h; y += blockDim.x / WARP) {
       int first = box.w, last = -1;
       for (int x = lane - 1; x < box.w; x += WARP) {
         const int here = box.inside(y, x), opposite = box.inside(y + 1, x + 1);
         const int total = here + box.inside(y, x + 1) + box.inside(y + 1, x) + opposite;
-        sums[13] += total == 1;
-        sums[14] += total == 3;
-        sums[15] += total == 2 && here == opposite;
+        kinds[3] += total == 1;
+        kinds[4] += total == 3;
+        kinds[5] += total == 2 && here == opposite;
         if (!here) continue;
         add_moments(sums, y, x);
-        if (box.border(y, x)) add_perimeter(sums, box, y, x);
+        if (box.border(y, x)) add_perimeter(kinds, box, y, x);
         first = min(first, x);
         last = max(last, x);
       }
@@ -93,7 +96,7 @@ count(const LABEL* __restrict__ labels, const int64* __restrict__ table,
     }
 #pragma unroll
     for (int k = 0; k < COUNTS; k++) {
-      const int64 sum = block_reduce(sums[k], scratch, Sum());
+      const int64 sum = block_reduce(k < SUMS ? sums[k] : (int64)kinds[k - SUMS], scratch, Sum());
       if (threadIdx.x == 0) counts[region * (uint64)COUNTS + k] = sum;
     }
   }

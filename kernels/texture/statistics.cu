@@ -55,12 +55,37 @@ __device__ Powers powers(const float* values, int size, double mean, double* scr
   return sums;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+// ---- features, each group written by one thread as soon as it is known: few registers stay in use
+
+__device__ void describe_order(const float* found, int count, Extent ends, double* out) {
+  const double p25 = percentile(found, count, 1), p75 = percentile(found, count, 3);
+  out[4] = percentile(found, count, 2);
+  out[5] = ends.least;
+  out[6] = percentile(found, count, 0);
+  out[7] = percentile(found, count, 4);
+  out[8] = ends.greatest;
+  out[9] = p75 - p25;
+  out[10] = ends.greatest - ends.least;
+  out[15] = (p75 - p25) / (p75 + p25);
+}
+
+__device__ void describe_moments(const Powers& sums, double mean, int count, double* out) {
+  const double variance = sums.second / count, square = variance + mean * mean;
+  out[0] = mean;
+  out[1] = variance;
+  out[2] = variance > 0.0 ? sums.third / count / (variance * sqrt(variance)) : 0.0;
+  out[3] = variance > 0.0 ? sums.fourth / count / (variance * variance) - 3.0 : 0.0;
+  out[14] = sqrt(variance) / mean;
+  out[16] = square * count;
+  out[17] = sqrt(square);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 3)
 measure(const float* __restrict__ gathered, const int64* __restrict__ spans,
         float* __restrict__ out, int regions) {
   __shared__ Selection<RANKS> chosen;
   __shared__ float found[RANKS];
-  __shared__ double scratch[WARPS];
+  __shared__ double scratch[WARPS], features[FEATURES];
   for (int region = blockIdx.x; region < regions; region += gridDim.x) {
     const float* values = gathered + spans[2 * region];
     const int count = spans[2 * region + 1];
@@ -71,43 +96,24 @@ measure(const float* __restrict__ gathered, const int64* __restrict__ spans,
     }
     if (threadIdx.x == 0) percentile_ranks(chosen.rank[0], count);
     order_statistics<RANKS>(values, count, chosen, found);
-    const double p10 = percentile(found, count, 0), p50 = percentile(found, count, 2);
-    const double p90 = percentile(found, count, 4);
     const Extent ends = extent(values, count, (uint32*)scratch);
+    if (threadIdx.x == 0) describe_order(found, count, ends, features);
+    __syncthreads();
     const double least = ends.least, greatest = ends.greatest;
     const double mean = mean_between(values, count, least, greatest, least, scratch).mean;
     const double about_mean = deviation_between(values, count, least, greatest, mean, scratch);
-    const double about_median = deviation_between(values, count, least, greatest, p50, scratch);
+    if (threadIdx.x == 0) features[11] = about_mean / count;
+    const double p10 = features[6], p90 = features[7];
     const Mean robust = mean_between(values, count, p10, p90, least, scratch);
     const double about_robust = deviation_between(values, count, p10, p90, robust.mean, scratch);
+    if (threadIdx.x == 0) features[12] = about_robust / robust.count;
+    const double p50 = features[4];
+    const double about_median = deviation_between(values, count, least, greatest, p50, scratch);
+    if (threadIdx.x == 0) features[13] = about_median / count;
     const Powers sums = powers(values, count, mean, scratch);
-    if (threadIdx.x == 0) {
-      const double p25 = percentile(found, count, 1);
-      const double p75 = percentile(found, count, 3);
-      const double variance = sums.second / count, square = variance + mean * mean;
-      const double features[FEATURES] = {
-          mean,
-          variance,
-          variance > 0.0 ? sums.third / count / (variance * sqrt(variance)) : 0.0,
-          variance > 0.0 ? sums.fourth / count / (variance * variance) - 3.0 : 0.0,
-          p50,
-          least,
-          p10,
-          p90,
-          greatest,
-          p75 - p25,
-          greatest - least,
-          about_mean / count,
-          about_robust / robust.count,
-          about_median / count,
-          sqrt(variance) / mean,
-          (p75 - p25) / (p75 + p25),
-          square * count,
-          sqrt(square),
-      };
-#pragma unroll
-      for (int k = 0; k < FEATURES; k++) row[k] = features[k];
-    }
+    if (threadIdx.x == 0) describe_moments(sums, mean, count, features);
+    __syncthreads();
+    if (threadIdx.x < FEATURES) row[threadIdx.x] = features[threadIdx.x];
     __syncthreads();
   }
 }

@@ -240,6 +240,7 @@ statistics = RegionMeasure(
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=60),
     peers=("numpy+scipy.stats", "skimage.measure:regionprops_table"),
     quality=Quality(
+        registers=80,
         float64=True,
         excuse="sums of powers and percentiles are float64 in the order of the CPU: the same bits",
     ),
