@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -36,9 +36,14 @@ FAMILIES = tuple(
 )  # fmt: skip
 AS_DRAWN = ("morphology",)  # families that are measured on the morphological mask
 ORDER = {"nearest": 0, "linear": 1, "cubic": 3}  # of the spline
+ALIGNMENTS = ("centre", "corner")
 MARGIN = 24  # old voxels around the region: a cubic spline forgets what is further away
 REACH = 7.0  # mm around the region that stay: the local peak is a mean over 6.2 mm
 MEASURED, EMPTY, SINGLE, FLAT = range(4)  # region.status
+REGION = {  # unit and meaning of its columns
+    "voxels": ("voxels", "in the region"),
+    "status": ("", "0 measured, 1 empty, 2 a single voxel, 3 flat"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +70,24 @@ class Case:
             raise UserError(f"{self.id}: spacing must be three positive mm, got {self.spacing}")
 
 
+class Region(NamedTuple):
+    """What the chain makes of a case: the kernels' input."""
+
+    image: np.ndarray  # float32
+    drawn: np.ndarray  # the morphological mask
+    inside: np.ndarray  # the intensity mask
+    spacing: tuple[float, ...]  # mm
+
+
 @dataclass(frozen=True, kw_only=True)
 class Radiomics:
     """The settings of the chain; what is None or 0 is left out.
 
+    normalise      standard deviation to which the whole image is brought, its mean to 0
     spacing        mm (z, y, x) to resample to; 0 keeps an axis, and 2D chains keep their slices
+    align          of the new grid: centre to centre, or corner to corner with the old one
     interpolation  of intensities: nearest, linear or cubic (B-spline)
+    mask_interpolation  likewise, of the region
     partial        share of a voxel that belongs to the region from which on it is inside
     whole          intensities are rounded after resampling, as Hounsfield units are
     range          (low, high): intensities outside leave the region
@@ -82,8 +99,11 @@ class Radiomics:
     parameters     further parameters of single families: {"ivh": {"units": "continuous"}}
     """
 
+    normalise: float = 0.0
     spacing: tuple[float, float, float] | None = None
+    align: str = "centre"
     interpolation: str = "linear"
+    mask_interpolation: str = "linear"
     partial: float = 0.5
     whole: bool = True
     range: tuple[float, float] | None = None
@@ -98,8 +118,11 @@ class Radiomics:
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.interpolation not in ORDER:
-            raise UserError(f"interpolation must be {', '.join(ORDER)}, got {self.interpolation!r}")
+        for name in ("interpolation", "mask_interpolation"):
+            if (found := getattr(self, name)) not in ORDER:
+                raise UserError(f"{name} must be {', '.join(ORDER)}, got {found!r}")
+        if self.align not in ALIGNMENTS:
+            raise UserError(f"align must be {' or '.join(ALIGNMENTS)}, got {self.align!r}")
         if not 0 < self.partial <= 1:
             raise UserError(f"partial must be above 0, at most 1, got {self.partial}")
         if self.range and not self.range[0] < self.range[1]:
@@ -112,43 +135,52 @@ class Radiomics:
         return Features.concat(self.row(case) for case in cases)
 
     def row(self, case: Case) -> Features:
-        """The features of one case, with region.voxels and region.status before them.
+        """The features of one case."""
+        columns = self.columns(self.prepare(case))
+        return Features(np.array([list(columns.values())]), tuple(columns), (case.id,))
+
+    def columns(self, region: Region) -> dict[str, float]:
+        """The families' columns, region.voxels and region.status before them.
 
         status  0 measured, 1 empty, 2 a single voxel, 3 flat: then some features have no value
         """
-        image, drawn, inside, spacing = self.prepare(case)
+        image, drawn, inside, spacing = region
         measured = np.where(inside, image, np.float32(np.nan))
-        values = [np.array([inside.sum(), status(image, inside)], np.float32)]
-        names = ["region.voxels", "region.status"]
+        found = {"region.voxels": int(inside.sum()), "region.status": status(image, inside)}
         for family in self.families:
             kernel: Any = kernels.catalogue()[family]
             shape = family in AS_DRAWN  # what re-segmentation took has no intensity there
             pixels, mask = (measured, drawn) if shape else (image, inside)
             chosen = self.arguments(family, image[inside], spacing)
-            found, columns = kernel(pixels[None], mask[None], **chosen)
-            values.append(found[0])
-            names += columns
-        return Features(np.concatenate(values)[None], tuple(names), (case.id,))
+            values, names = kernel(pixels[None], mask[None], **chosen)
+            found |= zip(names, values[0].tolist(), strict=True)
+        return found
 
-    def prepare(self, case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]:
-        """image float32, morphological mask, intensity mask, and the spacing they have now."""
+    def prepare(self, case: Case) -> Region:
+        """The region at the wanted spacing, and what re-segmentation leaves of it."""
         drawn, spacing = case.mask != 0, case.spacing
         if self.spacing:
             wanted = zip(self.spacing, case.spacing, strict=True)
             spacing = tuple(new or old for new, old in wanted)
-        grid = Grid.of(drawn, case.spacing, spacing)
-        image = grid.sample(case.image, ORDER[self.interpolation])
+        grid = Grid.of(drawn, case.spacing, spacing, self.align)
+        image = self.resampled(grid, case.image)
         # a half that was computed as 0.4999999 is a half
-        drawn = np.round(grid.sample(drawn, 1), 6) >= self.partial
-        if self.whole:
-            image = np.rint(image)
+        share = grid.sample(drawn, ORDER[self.mask_interpolation])
+        drawn = np.round(share, 6) >= self.partial
         inside = drawn & np.isfinite(image)
         if self.range:
             inside &= (image >= self.range[0]) & (image <= self.range[1])
         if self.outliers and inside.any():
             mean, sd = image[inside].mean(), image[inside].std()
             inside &= np.abs(image - mean) <= self.outliers * sd
-        return image.astype(np.float32), drawn, inside, spacing
+        return Region(image.astype(np.float32), drawn, inside, spacing)
+
+    def resampled(self, grid: Grid, volume: np.ndarray) -> np.ndarray:
+        """Intensities on the grid, float64."""
+        image = grid.sample(volume, ORDER[self.interpolation])
+        if self.normalise:  # linear, as resampling is: their order does not matter
+            image = self.normalise * (image - volume.mean()) / (volume.std(ddof=1) or 1.0)
+        return np.rint(image) if self.whole else image
 
     def arguments(
         self, family: str, intensities: np.ndarray, spacing: tuple[float, ...]
@@ -156,12 +188,39 @@ class Radiomics:
         """What this family's kernel is given."""
         known = kernels.catalogue()[family].parameters
         wanted = {f.name: getattr(self, f.name) for f in fields(self)} | {"spacing": spacing}
-        if self.binning == "width" and intensities.size:
-            low, high = self.range or (intensities.min(), intensities.max())
+        if self.binning in ("width", "aligned") and intensities.size:
+            low, high = intensities.min(), intensities.max()
+            if self.binning == "width" and self.range:
+                low, high = self.range
+            elif self.binning == "aligned":
+                low = low // self.width * self.width
             wanted["low"] = float(low)
             wanted["levels"] = max(2, int((high - low) // self.width) + 1)
         wanted |= self.parameters.get(family, {})
+        if "levels" in known and wanted["levels"] > (most := known["levels"].high):
+            raise UserError(f"bins of {self.width} are {wanted['levels']} levels: at most {most}")
         return {name: wanted[name] for name in known if name in wanted}
+
+    # ---- what the columns mean
+
+    def facts(self, names: Iterable[str], preset: str) -> dict[str, dict[str, Any]]:
+        """Metadata of columns: family, feature, tag, unit, formula, preset, settings, version."""
+        settings = json.dumps(asdict(self), sort_keys=True)
+        common = {"preset": preset, "settings": settings, "version": version("medkern")}
+        return {name: self.meaning(name) | common for name in names}
+
+    def meaning(self, name: str) -> dict[str, Any]:
+        """Of one column."""
+        family, feature = name.split(".")[:2]
+        if family == "region":
+            unit, formula = REGION[feature]
+            return {"family": family, "feature": feature, "unit": unit, "formula": formula}
+        kernel: Any = kernels.catalogue()[family]
+        found = next(f for f in kernel.features if f.name == feature)
+        return {
+            "family": family, "feature": feature, "tag": found.tag, "unit": found.unit,
+            "formula": found.formula,
+        }  # fmt: skip
 
 
 def status(image: np.ndarray, inside: np.ndarray) -> int:
@@ -176,8 +235,8 @@ def status(image: np.ndarray, inside: np.ndarray) -> int:
 class Grid:
     """The part of a resampled grid that surrounds a region.
 
-    The new grid has ceil(n old / new) voxels on an axis and the old grid's centre; voxel k of it
-    lies at old voxel `start + k * step`. Of the old volume only `box` is needed.
+    The new grid has ceil(n old / new) voxels on an axis and the old grid's centre, or its corner;
+    voxel k of it lies at old voxel `start + k * step`. Of the old volume only `box` is needed.
     """
 
     box: tuple[slice, ...]
@@ -186,61 +245,39 @@ class Grid:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, drawn: np.ndarray, old: tuple[float, ...], new: tuple[float, ...]) -> Grid:
+    def of(
+        cls, drawn: np.ndarray, old: tuple[float, ...], new: tuple[float, ...],
+        align: str = "centre",
+    ) -> Grid:  # fmt: skip
         boxes = ndimage.find_objects(drawn.astype(np.uint8)) or [(slice(0, 1),) * 3]
         axes = [
-            _axis(n, inside, b / a, int(np.ceil(REACH / b)))
+            _axis(n, inside, b / a, int(np.ceil(REACH / b)), align)
             for n, inside, a, b in zip(drawn.shape, boxes[0], old, new, strict=True)
         ]
         return cls(*(tuple(column) for column in zip(*axes, strict=True)))
 
     def sample(self, volume: np.ndarray, order: int) -> np.ndarray:
-        """The volume's values on the grid, float64; outside of it those of its edge."""
+        """The volume's values on the grid, float64; beyond its edge those of the edge."""
         needed = volume[self.box].astype(np.float64)
         if all(step == 1 for step in self.step):
             places = zip(self.start, self.shape, strict=True)
             return needed[tuple(slice(int(at), int(at) + n) for at, n in places)]
         start: Any = self.start  # the stub of SciPy knows one number only
+        beyond = "mirror" if order > 1 else "nearest"  # B-splines are continued by their mirror
         return ndimage.affine_transform(
-            needed, np.array(self.step), start, self.shape, order=order, mode="nearest"
+            needed, np.array(self.step), start, self.shape, order=order, mode=beyond
         )
 
 
-def _axis(n: int, inside: slice, step: float, around: int) -> tuple[slice, float, float, int]:
+def _axis(
+    n: int, inside: slice, step: float, around: int, align: str
+) -> tuple[slice, float, float, int]:
     """One axis: `inside` are the voxels of the region, `step` is new / old spacing."""
     count = int(np.ceil(np.round(n / step, 9)))
-    origin = (n - 1) / 2 - (count - 1) / 2 * step
+    origin = (n - 1) / 2 - (count - 1) / 2 * step if align == "centre" else (step - 1) / 2
     first = max(int((inside.start - 1 - origin) // step) - around, 0)
     last = min(int((inside.stop - origin) // step) + 1 + around, count - 1)
     margin = MARGIN + int(np.ceil(around * step))
     low = max(inside.start - margin, 0)
     box = slice(low, min(inside.stop + margin, n))
     return box, origin + first * step - low, step, last - first + 1
-
-
-# ---- presets, and what the columns mean
-
-PRESETS = {"ibsi": Radiomics()}
-
-STATUS = "0 measured, 1 empty, 2 a single voxel, 3 flat"
-
-
-def column_facts(chain: Radiomics, names: Iterable[str], preset: str) -> dict[str, dict[str, Any]]:
-    """Metadata of each column: family, feature, tag, unit, formula, preset, settings, version."""
-    settings = json.dumps(asdict(chain), sort_keys=True)
-    common = {"preset": preset, "settings": settings, "version": version("medkern")}
-    facts: dict[str, dict[str, Any]] = {}
-    for name in names:
-        family, feature = name.split(".")[:2]
-        if family == "region":
-            unit, formula = ("", STATUS) if feature == "status" else ("voxels", "in the region")
-            facts[name] = {"family": family, "feature": feature, "unit": unit, "formula": formula}
-        else:
-            kernel: Any = kernels.catalogue()[family]
-            found = next(f for f in kernel.features if f.name == feature)
-            facts[name] = {
-                "family": family, "feature": feature, "tag": found.tag, "unit": found.unit,
-                "formula": found.formula,
-            }  # fmt: skip
-        facts[name] |= common
-    return facts

@@ -37,6 +37,10 @@ from .denoise.srad import srad as srad
 from .denoise.anscombe import anscombe as anscombe, anscombe_inverse as anscombe_inverse
 from .denoise.rician import rician as rician, rician_inverse as rician_inverse
 from .enhance.clahe import clahe as clahe
+from .enhance.mean_filter import mean_filter as mean_filter
+from .enhance.laplacian import laplacian as laplacian
+from .enhance.laws import laws as laws
+from .enhance.subband import subband as subband
 from .texture.statistics import statistics as statistics
 from .texture.histogram import histogram as histogram
 from .texture.ivh import ivh as ivh

@@ -69,7 +69,8 @@ class Kernel(ABC):
     pixels may be one level apart, where a value lies between two), `gpu_tolerance` the same between
     CPU and GPU; 0 means bit for bit. `cost` gives `Cost` a pixel from (itemsize, **parameters);
     `examples` are the parameter sets that the contract test runs, the first on every dtype;
-    `validate(dtype, shape, **parameters)` raises `ValueError` for what does not go together.
+    `validate(dtype, shape, **parameters)` raises `ValueError` for what does not go together;
+    `made_of` names the kernels whose code this one runs, and which are tested by themselves.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Kernel(ABC):
     gpu_tolerance: float = 0.0
     quality: Quality = field(default_factory=Quality)
     validate: Callable[..., None] | None = None
+    made_of: tuple[str, ...] = ()
 
     @abstractmethod
     def __call__(self, images: Any, **parameters: Any) -> Any:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from cases import CATALOGUE, every_case, every_kernel, on_gpu
+from cases import CATALOGUE, every_kernel, gated_case, on_gpu
 
 from medkern import kernels as mk
 from medkern.bench.ptx import Interpreter, Stats, report
@@ -44,7 +44,7 @@ def functions(launches: tuple[Launch, ...]) -> dict[Function, Launch]:
     return {launch.function: launch for launch in launches}
 
 
-@every_case
+@gated_case
 def test_registers_spills_and_shared_memory_on_four_architectures(kernel, dtype, parameters, rank):
     quality = kernel.quality
     launches, _ = launched(kernel, dtype, parameters, rank)
@@ -58,7 +58,7 @@ def test_registers_spills_and_shared_memory_on_four_architectures(kernel, dtype,
                 assert not row.float64, row
 
 
-@every_case
+@gated_case
 def test_memory_is_used_in_whole_sectors_and_banks_do_not_collide(kernel, dtype, parameters, rank):
     quality = kernel.quality
     _, counted = launched(kernel, dtype, parameters, rank)

@@ -1,5 +1,7 @@
 """Granularity: CellProfiler's values, sizes of structures, regions that share an image."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -29,21 +31,21 @@ def settled(**parameters: int) -> dict[str, int]:
 # ---- peers
 
 
-def background_of(small: np.ndarray) -> np.ndarray:
+def background_of(small: Any) -> np.ndarray:
     """CellProfiler's: an opening of a quarter of the samples, enlarged."""
     morphology = pytest.importorskip("skimage.morphology")
-    back = small[::4, ::4]
+    back: Any = small[::4, ::4]
     disk = morphology.disk(10)
     back = ndimage.grey_erosion(back, footprint=disk, mode="constant", cval=np.inf)
     back = ndimage.grey_dilation(back, footprint=disk, mode="constant", cval=-np.inf)
-    i, j = np.mgrid[: small.shape[0], : small.shape[1]].astype(float)
-    i *= (back.shape[0] - 1) / (small.shape[0] - 1)
-    j *= (back.shape[1] - 1) / (small.shape[1] - 1)
+    (h, w), (rows, columns) = small.shape, back.shape
+    i, j = np.mgrid[:h, :w].astype(float)
+    i, j = i * ((rows - 1) / (h - 1)), j * ((columns - 1) / (w - 1))
     return ndimage.map_coordinates(back, (i, j), order=1, mode="nearest")
 
 
 def test_values_are_cellprofiler_s():
-    """Its steps with scikit-image's reconstruction; sides that 16 divides, where all samples fit."""
+    """Its steps with scikit-image's reconstruction; 16 divides the sides, so that samples fit."""
     morphology = pytest.importorskip("skimage.morphology")
     image = texture(1, (1, 128, 96))
     labels = np.zeros(image.shape, np.int32)
@@ -88,7 +90,7 @@ def test_squares_vanish_at_their_size(size):
 
 
 @given(images_of)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_compiled_code_equals_the_definition(images):
     for chosen in (settled(length=4), settled(step=2, background_step=2, radius=1, length=4)):
         masks = (images > 20).astype(np.uint8)
@@ -99,7 +101,7 @@ def test_the_compiled_code_equals_the_definition(images):
 
 
 @given(images_of, st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_flips_and_contrast_do_not_matter(images, gain):
     chosen = {**EXACT, "radius": 2, "length": 5}
     values, _ = granularity(images, **chosen)

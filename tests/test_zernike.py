@@ -25,9 +25,12 @@ def cell(seed: int, h: int = 50, w: int = 44) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(100, 4000, (1, h, w)).astype(np.uint16), inside[None].astype(np.uint8)
 
 
-def ends_of(mask: np.ndarray) -> np.ndarray:
+def circle_of(mask: np.ndarray) -> tuple[float, float, float]:
+    """Centre y, x and radius, as compiled."""
     rows = [np.flatnonzero(row) for row in mask]
-    return np.array([(r[0], r[-1]) if len(r) else (NO_ROW, NO_ROW) for r in rows], np.int64)
+    ends = np.array([(r[0], r[-1]) if len(r) else (NO_ROW, NO_ROW) for r in rows], np.int64)
+    y, x, dy, dx, radius = enclosing_circle(ends)
+    return y + dy, x + dx, radius
 
 
 # ---- the circle
@@ -38,7 +41,7 @@ def ends_of(mask: np.ndarray) -> np.ndarray:
 def test_the_circle_is_the_smallest(mask):
     """Two ways to it agree, all pixels are inside, and it rests on its pixels."""
     points = np.argwhere(mask)
-    y, x, radius = enclosing_circle(ends_of(mask))
+    y, x, radius = circle_of(mask)
     centre, want = smallest_circle(points)
     np.testing.assert_allclose((y, x, radius), (*centre, want), rtol=1e-12, atol=1e-12)
     distance = np.hypot(*(points - (y, x)).T)
@@ -52,9 +55,7 @@ def test_the_circle_is_the_smallest(mask):
 def test_a_large_circle_is_exact_enough():
     mask = np.zeros((16000, 3), bool)
     mask[0, 0] = mask[-1, 2] = mask[7000, 1] = True
-    np.testing.assert_allclose(
-        enclosing_circle(ends_of(mask)), (7999.5, 1.0, np.hypot(7999.5, 1.0)), rtol=1e-14
-    )
+    np.testing.assert_allclose(circle_of(mask), (7999.5, 1, np.hypot(7999.5, 1)), rtol=1e-14)
 
 
 # ---- peers

@@ -21,7 +21,6 @@ def measure(
     from ..cases import pairs, read_cases
     from ..features import Features
     from ..ingest import Reject
-    from ..radiomics import column_facts
 
     chain = chosen(preset, settings)
     found = pairs(source, masks)
@@ -44,7 +43,7 @@ def measure(
         raise UserError(f"none of the {len(found)} pairs of image and mask could be measured")
     table = Features.concat(rows)
     out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(out, column_facts(chain, table.names, preset))
+    table.to_parquet(out, chain.facts(table.names, preset))
     if json:
         show_json(
             {
@@ -66,7 +65,7 @@ def measure(
 
 def chosen(preset: str, settings: Path | None) -> Any:
     """The preset's chain with the settings of a TOML file, checked."""
-    from ..radiomics import PRESETS
+    from ..presets import PRESETS
 
     if preset not in PRESETS:
         raise UserError(f"no preset {preset!r}; known are {', '.join(PRESETS)}")

@@ -7,6 +7,8 @@ large ones the sum over l is a convolution, and Parseval's theorem gives all thr
 of the region, of d and of d^2: N log N operations instead of N^2, equal to rounding.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.fft import dctn, next_fast_len, rfftn
 
@@ -73,16 +75,18 @@ def direct_sums(inside, deviation, weights):
 
 def spectral_sums(inside: np.ndarray, deviation: np.ndarray, spacing: tuple[float, ...]) -> Sums:
     """By Fourier, in a box twice as wide, whose steps are cyclic but do not meet."""
-    size = [2 * next_fast_len(n, real=True) for n in inside.shape]
+    size = [2 * int(next_fast_len(n, real=True) or n) for n in inside.shape]
     half = [n // 2 + 1 for n in size]
     # The weights are even on every axis: their spectrum is real, even, and a cosine transform.
-    weights = dctn(inverse_distances(tuple(half), spacing), type=1, workers=threads())
+    weights: Any = dctn(inverse_distances(tuple(half), spacing), type=1, workers=threads())
     mirrored = [np.minimum(np.arange(n), n - np.arange(n)) for n in size]
     counted = np.full(half[2], 2.0)  # a real spectrum is stored as its half
     counted[0] = counted[-1] = 1.0
-    region = rfftn(inside, size, workers=threads())
 
-    def summed(first: np.ndarray, second: np.ndarray) -> float:
+    def spectrum(box: np.ndarray) -> Any:
+        return rfftn(box, size, workers=threads())
+
+    def summed(first: Any, second: Any) -> float:
         rows = (
             np.einsum(
                 "yx,yx,x->",
@@ -94,10 +98,10 @@ def spectral_sums(inside: np.ndarray, deviation: np.ndarray, spacing: tuple[floa
         )
         return float(sum(rows)) / float(np.prod(size))
 
-    pairs = summed(region, region)
-    squares = summed(region, rfftn(deviation**2, size, workers=threads()))
-    spectrum = rfftn(deviation, size, workers=threads())
-    return pairs, summed(spectrum, spectrum), squares
+    region = spectrum(inside)
+    pairs, squares = summed(region, region), summed(region, spectrum(deviation**2))
+    region = spectrum(deviation)
+    return pairs, summed(region, region), squares
 
 
 def moran_and_geary(

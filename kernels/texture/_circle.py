@@ -99,7 +99,11 @@ def narrowest(ends, py, px, qy, qx):
 
 @compiled
 def enclosing_circle(ends):
-    """Centre y, x and radius; ends int64 (rows, 2): first and last pixel of each row, or NO_ROW."""
+    """A pixel y, x, the way from there to the centre, and the radius.
+
+    So told, the circle has the same bits wherever the object lies. ends int64 (rows, 2): first and
+    last pixel of each row, or NO_ROW.
+    """
     py, px, qy, qx = side_of_hull(ends)
     while True:
         vy, vx, dot = narrowest(ends, py, px, qy, qx)
@@ -116,4 +120,4 @@ def enclosing_circle(ends):
             a, b = ay * ay + ax * ax, by * by + bx * bx
             y, x = (bx * a - ax * b) / twice, (ay * b - by * a) / twice
             break
-    return py + y, px + x, np.sqrt(y * y + x * x)
+    return py, px, y, x, np.sqrt(y * y + x * x)

@@ -22,10 +22,12 @@ NEWTON_STEPS = 12
 
 
 def ellipsoid_area(a: float, b: float, c: float) -> float:
-    """Surface of an ellipsoid of semi-axes a >= b >= c by the manual's Legendre series.
+    """Surface of an ellipsoid of semi-axes a >= b >= c as the manual's Legendre series has it.
 
-    The terms (alpha beta)^n P_n((alpha^2 + beta^2) / (2 alpha beta)) come from the recurrence of
-    the polynomials times (alpha beta)^n, which needs no division: spheres are no exception.
+    That is the surface of spheres; of others the series would need the eccentricities against c
+    where the manual, and with it the consensus, has those against a. The terms
+    (alpha beta)^n P_n((alpha^2 + beta^2) / (2 alpha beta)) come from the recurrence of the
+    polynomials times (alpha beta)^n, which needs no division: spheres are no exception.
     """
     if a == 0.0:
         return 0.0

@@ -9,6 +9,8 @@ import numpy as np
 from .._cpu import compiled
 from .._regions import ANY
 
+NOISE = 1e-9
+
 
 @compiled
 def place(i, ratio, last):
@@ -52,9 +54,10 @@ def subtract(small, back, ratio_y, ratio_x):
         y0, y1, down = place(y, ratio_y, bottom)
         for x in range(small.shape[1]):
             x0, x1, across = place(x, ratio_x, right)
-            upper = (1.0 - across) * back[y0, x0] + across * back[y0, x1]
-            lower = (1.0 - across) * back[y1, x0] + across * back[y1, x1]
-            small[y, x] = max(small[y, x] - ((1.0 - down) * upper + down * lower), 0.0)
+            upper = back[y0, x0] + across * (back[y0, x1] - back[y0, x0])
+            lower = back[y1, x0] + across * (back[y1, x1] - back[y1, x0])
+            rest = small[y, x] - (upper + down * (lower - upper))
+            small[y, x] = rest if rest > NOISE * abs(small[y, x]) else 0.0
 
 
 @compiled

@@ -30,12 +30,13 @@ class Hull(NamedTuple):
 
 
 @compiled
-def corners(first, last, found):
+def corners(ends, found):
     """Doubled coordinates (z, y, x) of vertices that contain all corners; returns how many.
 
-    first, last   int32 (d, h): of each row, first > last where it is empty
-    found         int64 (many, 3)
+    ends    int32 (2, d, h): first and last voxel of each row, first > last where it is empty
+    found   int64 (many, 3)
     """
+    first, last = ends[0], ends[1]
     d, h = first.shape
     size = 0
     low, high = np.empty(2 * h + 1, np.int64), np.empty(2 * h + 1, np.int64)
@@ -58,11 +59,11 @@ def corners(first, last, found):
     return size
 
 
-def hull_of(first: np.ndarray, last: np.ndarray, spacing: tuple[float, float, float]) -> Hull:
-    """The hull of a region that has a voxel, from its rows."""
-    d, h = first.shape
+def hull_of(ends: np.ndarray, spacing: tuple[float, float, float]) -> Hull:
+    """The hull of a region that has a voxel, from the ends (2, d, h) of its rows."""
+    _, d, h = ends.shape
     found = np.empty((2 * (2 * d + 1) * (2 * h + 1), 3), np.int64)
-    return hull_of_points(found[: corners(first, last, found)] * (np.array(spacing) / 2))
+    return hull_of_points(found[: corners(ends, found)] * (np.array(spacing) / 2))
 
 
 def hull_of_points(points: np.ndarray) -> Hull:

@@ -77,11 +77,11 @@ subtract(const PIXEL* __restrict__ images, const double* __restrict__ back,
     const double* b = back + image * coarse_rows * coarse_columns;
     const Place j = place(y, ratio_y, coarse_rows - 1), i = place(x, ratio_x, coarse_columns - 1);
     const double *above = b + j.below * coarse_columns, *below = b + j.above * coarse_columns;
-    const double upper = (1.0 - i.way) * above[i.below] + i.way * above[i.above];
-    const double lower = (1.0 - i.way) * below[i.below] + i.way * below[i.above];
+    const double upper = above[i.below] + i.way * (above[i.above] - above[i.below]);
+    const double lower = below[i.below] + i.way * (below[i.above] - below[i.below]);
     const double v = finite(images[(image * h + (int64)y * step) * w + (int64)x * step]);
-    const double rest = v - ((1.0 - j.way) * upper + j.way * lower);
-    small[at] = eroded[at] = rest > 0.0 ? rest : 0.0;
+    const double rest = v - (upper + j.way * (lower - upper));
+    small[at] = eroded[at] = rest > 1e-9 * fabs(v) ? rest : 0.0;
   }
 }
 
@@ -91,12 +91,14 @@ subtract(const PIXEL* __restrict__ images, const double* __restrict__ back,
 __device__ int sweep(double* found, const double* under, int length, int stride) {
   int changed = 0;
   double held = found[0];
+#pragma unroll 1
   for (int k = 1; k < length; k++) {
     const double before = found[k * stride];
     held = min(under[k * stride], max(before, held));
     changed |= held != before;
     found[k * stride] = held;
   }
+#pragma unroll 1
   for (int k = length - 2; k >= 0; k--) {
     const double before = found[k * stride];
     held = min(under[k * stride], max(before, held));
@@ -115,6 +117,7 @@ reconstruct(const double* __restrict__ small, const double* __restrict__ eroded,
     const double* from = eroded + (int64)image * pixels;
     const double* under = small + (int64)image * pixels;
     double *to = next + (int64)image * pixels, *result = found + (int64)image * pixels;
+#pragma unroll 1
     for (int at = threadIdx.x; at < pixels; at += blockDim.x) {
       const int y = at / columns, x = at % columns;
       double least = min(from[at], min(from[max(y - 1, 0) * columns + x],
@@ -152,8 +155,10 @@ struct Region {
 __device__ void add_columns(double mine, int columns, double* shared, double& total) {
   shared[threadIdx.x] = mine;
   __syncthreads();
-  if (threadIdx.x == 0)
+  if (threadIdx.x == 0) {
+#pragma unroll 1
     for (int k = 0; k < columns; k++) total += shared[k];
+  }
   __syncthreads();
 }
 
@@ -166,9 +171,9 @@ __device__ double weighted(const Region& region, const double* found, int column
   for (int x0 = 0; x0 < width; x0 += THREADS) {
     const int x = x0 + threadIdx.x;
     double column = 0.0;
-    if (x < width)
-      for (int y = 0; y < rows; y++)
-        column += region.weights[y * width + x] * corner[(int64)y * columns + x];
+#pragma unroll 1
+    for (int y = 0; x < width && y < rows; y++)
+      column += region.weights[y * width + x] * corner[(int64)y * columns + x];
     add_columns(column, min(THREADS, width - x0), shared, total);
   }
   return total;
@@ -190,26 +195,30 @@ struct Cover {
   }
 };
 
-// The first and the stop of the samples first .. stop - 1 that may lie beside node k.
-__device__ __forceinline__ void near(int k, double ratio, int& first, int& stop) {
-  if (ratio <= 0.0) return;
-  first = max(first, (int)((k - 1) / ratio) - 1);
-  stop = min((double)stop, (k + 1) / ratio + 2.0);
+// The first and the stop of the samples first .. stop - 1 that may lie beside node k; `samples` a
+// node, 0: all lie on one.
+__device__ __forceinline__ void near(int k, double samples, int& first, int& stop) {
+  if (samples <= 0.0) return;
+  first = max(first, (int)((k - 1) * samples) - 1);
+  stop = min((double)stop, (k + 1) * samples + 2.0);
 }
 
 // What the region's pixels give to one node, in the order in which the CPU adds it.
 __device__ double weight_of(const Cover& cover, const int64* box, int row, int column,
-                            double ratio_y, double ratio_x, int bottom, int right) {
+                            double ratio_y, double ratio_x, double samples_y, double samples_x,
+                            int bottom, int right) {
   int y0 = box[4], y1 = box[5], x0 = box[6], x1 = box[7];
-  near(row, ratio_y, y0, y1);
-  near(column, ratio_x, x0, x1);
+  near(row, samples_y, y0, y1);
+  near(column, samples_x, x0, x1);
   // past the last node samples stay on it
   if (row == bottom) y1 = box[5];
   if (column == right) x1 = box[7];
   double weight = 0.0;
+#pragma unroll 1
   for (int y = y0; y < y1; y++) {
     const Place j = place(y, ratio_y, bottom);
     if (j.below != row && j.above != row) continue;
+#pragma unroll 1
     for (int x = x0; x < x1; x++) {
       const Place i = place(x, ratio_x, right);
       if ((i.below != column && i.above != column) || !cover.inside(y, x)) continue;
@@ -228,7 +237,7 @@ weigh(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       const int64* __restrict__ table, const int64* __restrict__ nodes,
       const int64* __restrict__ starts, const double* __restrict__ small, double* weights,
       double* __restrict__ means, int regions, int h, int w, int rows, int columns, double ratio_y,
-      double ratio_x) {
+      double ratio_x, double samples_y, double samples_x) {
   __shared__ double shared[THREADS];
   __shared__ int scratch[8];
   for (int k = blockIdx.x; k < regions; k += gridDim.x) {
@@ -243,8 +252,8 @@ weigh(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       const int row = region.node[0] + at / region.columns();
       const int column = region.node[2] + at % region.columns();
       region.weights[at] = whole ? 1.0
-                                 : weight_of(cover, box, row, column, ratio_y, ratio_x, rows - 1,
-                                             columns - 1);
+                                 : weight_of(cover, box, row, column, ratio_y, ratio_x, samples_y,
+                                             samples_x, rows - 1, columns - 1);
     }
     __syncthreads();
     double total = 0.0;
@@ -256,12 +265,12 @@ weigh(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       for (int x0 = box[6]; x0 < box[7]; x0 += THREADS) {
         const int x = x0 + threadIdx.x;
         double column = 0.0;
-        if (x < box[7])
-          for (int y = box[4]; y < box[5]; y++)
-            if (cover.inside(y, x)) {
-              column += finite(cover.pixels[(int64)y * w + x]);
-              pixels++;
-            }
+#pragma unroll 1
+        for (int y = box[4]; x < box[7] && y < box[5]; y++)
+          if (cover.inside(y, x)) {
+            column += finite(cover.pixels[(int64)y * w + x]);
+            pixels++;
+          }
         add_columns(column, min(THREADS, (int)box[7] - x0), shared, total);
       }
       pixels = block_reduce(pixels, scratch, Sum());

@@ -338,7 +338,7 @@ histogram = RegionMeasure(
     ),
     tolerance=1e-6,
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=8),
-    peers=("numpy+scipy.stats",),
+    peers=("scipy.stats:skew, numpy:bincount",),
     quality=Quality(
         registers=80,
         float64=True,

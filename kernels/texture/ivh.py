@@ -273,7 +273,7 @@ ivh = RegionMeasure(
     ),
     tolerance=1e-6,
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=30),
-    peers=("numpy",),
+    peers=("numpy:sort, numpy:searchsorted",),
     quality=Quality(
         float64=True,
         excuse="bins of continuous intensities and their fractions are those of the CPU: float64",

@@ -149,12 +149,12 @@ MOMENTS = 10  # sums of 1, z, y, x, zz, yy, xx, zy, zx, yx
 
 
 @compiled
-def count(inside, cubes, moments, first, last):
+def count(inside, cubes, moments, ends):
     """The integers of a region's box (d, h, w), uint8: all but `inside` are results.
 
-    cubes         int64 (256,): cubes of each configuration, see `_mesh.py`
-    moments       int64 (10,): sums over the voxels of `MOMENTS`
-    first, last   int32 (d, h): the first and last voxel of each row; w and -1 if it has none
+    cubes     int64 (256,): cubes of each configuration, see `_mesh.py`
+    moments   int64 (10,): sums over the voxels of `MOMENTS`
+    ends      int32 (2, d, h): the first and last voxel of each row; w and -1 if it has none
     """
     d, h, w = inside.shape
     empty, column = np.zeros(w, np.uint8), np.empty(w + 2, np.uint8)
@@ -173,11 +173,11 @@ def count(inside, cubes, moments, first, last):
     for z in range(d):
         for y in range(h):
             number, total, square = 0, 0, 0
-            first[z, y], last[z, y] = w, -1
+            ends[0, z, y], ends[1, z, y] = w, -1
             for x in range(w):
                 if inside[z, y, x]:
                     number, total, square = number + 1, total + x, square + x * x
-                    first[z, y], last[z, y] = min(first[z, y], x), x
+                    ends[0, z, y], ends[1, z, y] = min(ends[0, z, y], x), x
             moments[0] += number
             moments[1] += number * z
             moments[2] += number * y
@@ -198,23 +198,22 @@ def cpu(images, where, values, *, spacing):
         cubes, moments = np.empty(256, np.int64), np.empty(MOMENTS, np.int64)
         for row, (pixels, inside) in enumerate(crops, start):
             ends = np.empty((2, *inside.shape[:2]), np.int32)
-            count(inside.view(np.uint8), cubes, moments, *ends)
+            count(inside.view(np.uint8), cubes, moments, ends)
             grey = np.where(inside, pixels, np.float32(np.nan)).astype(np.float32)
-            values[row] = features_of(cubes, moments, *ends, grey, spacing)
+            values[row] = features_of(cubes, moments, ends, grey, spacing)
 
     run(some, len(where))
 
 
 def features_of(
-    cubes: np.ndarray, moments: np.ndarray, first: np.ndarray, last: np.ndarray, grey: np.ndarray,
-    spacing: Spacing,
-) -> np.ndarray:  # fmt: skip
+    cubes: np.ndarray, moments: np.ndarray, ends: np.ndarray, grey: np.ndarray, spacing: Spacing
+) -> np.ndarray:
     """The 29 features from the counts of `count` and the intensities, NaN outside."""
     values = np.full(len(FEATURES), np.nan)
     if moments[0] == 0:
         return values
     area, volume = map(float, cubes @ _mesh.table(spacing))
-    hull = hull_of(first, last, spacing)
+    hull = hull_of(ends, spacing)
     axes, centre = axes_of(moments, np.array(spacing))
     sides = np.ptp(hull.points, axis=0)
     values[:9] = surface_features(area, volume, float(moments[0] * np.prod(spacing)))
@@ -300,7 +299,7 @@ def finished(
             d, h, w = where.sizes[k]
             rows = ends[:, starts[k, 0] : starts[k + 1, 0]].reshape(2, d, h)
             box = grey[starts[k, 1] : starts[k + 1, 1]].reshape(d, h, w)
-            values[k] = features_of(cubes[k], moments[k], rows[0], rows[1], box, spacing)
+            values[k] = features_of(cubes[k], moments[k], rows, box, spacing)
 
     run(some, len(where))
     return values
@@ -353,7 +352,7 @@ morphology = RegionMeasure(
     tolerance=1e-6,
     gpu_tolerance=1e-6,
     cost=lambda itemsize, **_: Cost(bytes=itemsize + 1, operations=20),
-    peers=("radiomics.shape:RadiomicsShape", "skimage.measure:mesh_surface_area"),
+    peers=("skimage.measure:mesh_surface_area",),
     quality=Quality(
         registers=80,
         sector_efficiency=0.4,

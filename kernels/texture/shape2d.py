@@ -108,7 +108,7 @@ def formulas(inside, top, left):
 
 def perimeter(inside):
     """Length of the line through the pixels that have a side on the outside."""
-    border = inside & ~ndimage.binary_erosion(inside)
+    border = inside > np.asarray(ndimage.binary_erosion(inside))
     around = ndimage.convolve(
         border.astype(int), [[10, 2, 10], [2, 1, 2], [10, 2, 10]], mode="constant"
     )
@@ -140,9 +140,9 @@ def least_width(hull):
 
 def euler_number(inside):
     """Objects connected over sides and corners, less the holes in them."""
-    _, objects = ndimage.label(inside, np.ones((3, 3)))
-    _, outside = ndimage.label(np.pad(~inside, 1, constant_values=True))
-    return objects - (outside - 1)
+    objects: Any = ndimage.label(inside, np.ones((3, 3)))
+    outside: Any = ndimage.label(np.pad(~inside, 1, constant_values=True))
+    return objects[1] - (outside[1] - 1)
 
 
 def hu_moments(mu, area):

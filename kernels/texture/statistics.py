@@ -238,7 +238,7 @@ statistics = RegionMeasure(
     parameters={},
     tolerance=1e-6,
     cost=lambda itemsize, **p: Cost(bytes=itemsize + 1, operations=60),
-    peers=("numpy+scipy.stats", "skimage.measure:regionprops_table"),
+    peers=("scipy.stats:skew, numpy:percentile", "skimage.measure:regionprops_table"),
     quality=Quality(
         registers=80,
         float64=True,

@@ -89,6 +89,7 @@ textures = RegionMeasure(
     names=columns,
     features=tuple(feature for family in FAMILIES for feature in family.features),
     validate=check,
+    made_of=tuple(family.name for family in FAMILIES),
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={name: p for family in FAMILIES for name, p in family.parameters.items()},

@@ -29,8 +29,9 @@ struct Box {
   }
 };
 
-struct Circle {
-  double y, x, radius;
+struct Circle {  // its centre: `dy` and `dx` from a pixel
+  int y, x;
+  double dy, dx, radius;
 };
 
 // ends[y]: first and last pixel of each row, or NO_ROW; every thread gets the number of pixels.
@@ -110,7 +111,7 @@ __device__ Circle enclosing_circle(const int* ends, int height) {
       break;
     }
   }
-  return {py + y, px + x, sqrt(y * y + x * x)};
+  return {(int)py, (int)px, y, x, sqrt(y * y + x * x)};
 }
 
 // columns[k][q][x - x0] = sum over rows of y^q, 1 (k = 0) and v (k = 1) times; returns max |v|.
@@ -123,7 +124,7 @@ __device__ double add_rows(const Box& box, const int* ends, const Circle& circle
 #pragma unroll 1
   for (int y = 0; y < box.height; y++) {
     if (!box.inside(y, x)) continue;
-    const double at = (y - circle.y) / circle.radius, v = box.at(y, x);
+    const double at = (y - circle.y - circle.dy) / circle.radius, v = box.at(y, x);
     double power = 1.0;
     for (int q = 0; q < POWERS; q++) {
       ones[q] += power;
@@ -194,7 +195,7 @@ measure(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       if (term < TERMS) {
 #pragma unroll 1
         for (int x = x0; x < min(x0 + CHUNK, box.width); x++) {
-          const double at = (x - circle.x) / circle.radius;
+          const double at = (x - circle.x - circle.dx) / circle.radius;
           double power = 1.0;
           for (int i = 0; i < p; i++) power *= at;
           sum += power * columns[k][q][x - x0];

@@ -118,12 +118,12 @@ def add_row(row, flags, y, columns):
 
 
 @compiled
-def add_columns(columns, centre, radius, sums):
+def add_columns(columns, pixel, centre, radius, sums):
     """sums (2, terms) = sum over columns of x^p columns (2, powers, width)."""
     sums[:] = 0.0
     powers = np.empty(POWERS)
     for x in range(columns.shape[2]):
-        powers[0], at = 1.0, (x - centre) / radius
+        powers[0], at = 1.0, (x - pixel - centre) / radius
         for p in range(1, POWERS):
             powers[p] = powers[p - 1] * at
         for k in range(2):
@@ -173,7 +173,7 @@ def measure(first, stop, images, labels, table, weights, values):
         if pixels < 2:
             values[region] = np.nan
             continue
-        cy, cx, radius = enclosing_circle(ends[:height])
+        py, px, dy, dx, radius = enclosing_circle(ends[:height])
         columns, highest = scratch[: 2 * POWERS * width].reshape(2, POWERS, width), 0.0
         columns[:] = 0.0
         for y in range(height):
@@ -181,8 +181,8 @@ def measure(first, stop, images, labels, table, weights, values):
                 row = images[image, box[0] + y, box[2] : box[3]]
                 inside = cover[box[0] + y, box[2] : box[3]] if cover.size else cover[0]
                 mark(flags[:width], row, inside, label)
-                highest = max(highest, add_row(row, flags, (y - cy) / radius, columns))
-        add_columns(columns, cx, radius, sums)
+                highest = max(highest, add_row(row, flags, (y - py - dy) / radius, columns))
+        add_columns(columns, px, dx, radius, sums)
         summarise(sums, weights, radius, pixels, highest, moments, values[region])
 
 

@@ -1,0 +1,184 @@
+"""Banks of separable filters on the CPU: tiles, all products of a tile while its pixels are near.
+
+A tile with its borders is a flat array, and so are its rows and slices: along every axis
+
+    out[i] = sum over k of taps[k] source[start + k step + i]
+
+with step 1, the width of the tile, or the size of a slice; only borders are computed in vain.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _threads
+from .._cpu import compiled, frozen_view
+from .._inner import inner
+from ._separable import BORDERS, Bank
+
+SLICES, ROWS, COLUMNS = 8, 32, 128  # of a tile
+BLOCK = 1024  # sums that the first level cache holds with their pixels
+NAN = np.float32(np.nan)
+INFINITE = np.float32(np.inf)
+
+
+class Products(NamedTuple):
+    """A bank as compiled code takes it; images have a third axis of one slice."""
+
+    taps: np.ndarray
+    radii: np.ndarray
+    first_new: np.ndarray
+    both: np.ndarray
+    largest: bool
+
+    @classmethod
+    def of(cls, bank: Bank) -> Products:
+        taps, radii, new = bank.taps(), bank.radii, np.array(bank.first_new())
+        if bank.axes == 2:
+            one = np.zeros_like(taps[:, :1])
+            one[..., 0] = 1
+            taps, radii = np.concatenate([one, taps], 1), np.pad(radii, ((0, 0), (1, 0)))
+            new[1:] += 1
+        return cls(taps, radii.astype(np.int64), new, np.array(bank.both), bank.largest)
+
+
+def apply(
+    images: np.ndarray, out: np.ndarray, bank: Bank, borders: str, absolute: bool = False
+) -> None:
+    """out = what the bank makes of the images, or of their absolute values."""
+    flat = images.ndim == 3
+    volumes, results = (images[:, None], out[:, None]) if flat else (images, out)
+    n, d, h, w = volumes.shape
+    tiles = n * -(-d // SLICES) * -(-h // ROWS) * -(-w // COLUMNS)
+    _threads.run(
+        *(_some_tiles, tiles, frozen_view(volumes), results, Products.of(bank)),
+        *(BORDERS.index(borders), absolute),
+    )
+
+
+@inner
+def _place(i, n, borders):
+    """The index that stands for i on an axis of n pixels; -1 where there is none."""
+    if 0 <= i < n:
+        return i
+    if borders == 0:
+        i %= 2 * n
+        return i if i < n else 2 * n - 1 - i
+    if borders == 1:
+        return min(max(i, 0), n - 1)
+    return i % n if borders == 2 else -1
+
+
+@inner
+def _load(tile, image, y, x, borders, absolute):
+    """tile[j, i] = image[y + j, x + i] as float32, NaN where it is not finite."""
+    h, w = image.shape
+    rows, columns = tile.shape
+    left, right = min(max(-x, 0), columns), max(min(w - x, columns), 0)
+    for j in range(rows):
+        line, at = tile[j], _place(y + j, h, borders)
+        if at < 0:
+            line[:] = 0
+            continue
+        row = image[at]
+        middle, inside = line[left:right], row[x + left : x + right]
+        for i in range(len(middle)):
+            middle[i] = np.float32(inside[i])
+        for i in range(left):
+            k = _place(x + i, w, borders)
+            line[i] = np.float32(row[k]) if k >= 0 else np.float32(0)
+        for i in range(right, columns):
+            k = _place(x + i, w, borders)
+            line[i] = np.float32(row[k]) if k >= 0 else np.float32(0)
+        for i in range(columns):
+            value = abs(line[i]) if absolute else line[i]
+            line[i] = value if abs(value) < INFINITE else NAN
+
+
+@inner
+def _weigh(out, count, source, start, step, taps):
+    """The sum above for i < count. Four taps at once: the sums are read and written less often."""
+    for first in range(0, count, BLOCK):
+        size = min(BLOCK, count - first)
+        sums, at = out[first : first + size], start + first
+        a, w = source[at : at + size], taps[0]
+        for i in range(size):
+            sums[i] = w * a[i]
+        k = 1
+        while k + 4 <= len(taps):
+            at = start + first + k * step
+            a, b = source[at : at + size], source[at + step : at + step + size]
+            at += 2 * step
+            c, d = source[at : at + size], source[at + step : at + step + size]
+            p, q, r, s = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
+            for i in range(size):
+                sums[i] = sums[i] + p * a[i] + q * b[i] + r * c[i] + s * d[i]
+            k += 4
+        while k < len(taps):
+            at = start + first + k * step
+            a, w = source[at : at + size], taps[k]
+            for i in range(size):
+                sums[i] = sums[i] + w * a[i]
+            k += 1
+
+
+@inner
+def _pool(pooled, sums, first, largest, both):
+    """pooled = the sum or the largest of what it is and the sums; NaN stays."""
+    if both:
+        for i in range(len(sums)):
+            sums[i] = abs(sums[i])
+    if first:
+        for i in range(len(sums)):
+            pooled[i] = sums[i]
+    elif largest:
+        for i in range(len(sums)):
+            old, new = pooled[i], sums[i]
+            pooled[i] = old if new <= old or old != old else new
+    else:
+        for i in range(len(sums)):
+            pooled[i] = pooled[i] + sums[i]
+
+
+@compiled
+def _some_tiles(first, stop, volumes, out, products, borders, absolute):
+    taps, radii, first_new, both, largest = products
+    _, d, h, w = volumes.shape
+    deep, down, across = -(-d // SLICES), -(-h // ROWS), -(-w // COLUMNS)
+    bz, by, bx = radii[:, 0].max(), radii[:, 1].max(), radii[:, 2].max()
+    rows, columns = min(ROWS, h), min(COLUMNS, w)
+    high, width, slices = rows + 2 * by, columns + 2 * bx, min(SLICES, d) + 2 * bz
+    area, band = high * width, rows * width
+    tile = np.empty((slices, high, width), np.float32)
+    pixels = tile.reshape(tile.size)
+    along_z, along_y = np.empty(area, np.float32), np.empty(band, np.float32)
+    sums, pooled = np.empty(band, np.float32), np.empty(band, np.float32)
+    count = band - 2 * bx
+    for item in range(first, stop):
+        rest, x = item // across, item % across * COLUMNS
+        rest, y = rest // down, rest % down * ROWS
+        volume, z = rest // deep, rest % deep * SLICES
+        for k in range(min(SLICES, d - z) + 2 * bz):
+            at = _place(z - bz + k, d, borders)
+            if at < 0:
+                tile[k] = 0
+            else:
+                _load(tile[k], volumes[volume, at], y - by, x - bx, borders, absolute)
+        for k in range(min(SLICES, d - z)):
+            for t in range(len(taps)):
+                rz, ry, rx = radii[t]
+                if first_new[t] == 0:
+                    of = taps[t, 0, : 2 * rz + 1]
+                    _weigh(along_z, area, pixels, (k + bz - rz) * area, area, of)
+                if first_new[t] <= 1:
+                    of = taps[t, 1, : 2 * ry + 1]
+                    _weigh(along_y, band, along_z, (by - ry) * width, width, of)
+                _weigh(sums, count, along_y, bx - rx, 1, taps[t, 2, : 2 * rx + 1])
+                _pool(pooled[:count], sums[:count], t == 0, largest, both[t])
+            for j in range(min(rows, h - y)):
+                line = out[volume, z + k, y + j, x : x + columns]
+                row = pooled[j * width :]
+                for i in range(len(line)):
+                    line[i] = row[i]
