@@ -334,10 +334,10 @@ def planar_diameter(region: Region, axis: int) -> float:
     inside = np.moveaxis(region.drawn[boxes[0]], axis, 0)
     depth, height, width = inside.shape
     any_inside = inside.any(axis=2)
-    first = np.where(any_inside, inside.argmax(axis=2), width).astype(np.int32)
-    last = np.where(any_inside, width - 1 - inside[..., ::-1].argmax(axis=2), -1).astype(np.int32)
+    first = np.where(any_inside, inside.argmax(axis=2), width)
+    last = np.where(any_inside, width - 1 - inside[..., ::-1].argmax(axis=2), -1)
     found = np.empty((2 * (2 * depth + 1) * (2 * height + 1), 3), np.int64)
-    found = found[: corners(first, last, found)]
+    found = found[: corners(np.array([first, last], np.int32), found)]
     half = np.delete(np.array(region.spacing), axis) / 2
     planes = np.split(found[:, 1:] * half, np.flatnonzero(np.diff(found[:, 0])) + 1)
     return max(float(pdist(plane).max(initial=0.0)) for plane in planes)

@@ -34,7 +34,7 @@ FAMILIES = tuple(
     )
     if name in kernels.catalogue()
 )  # fmt: skip
-AS_DRAWN = ("morphology",)  # families that are measured on the morphological mask
+AS_DRAWN = ("morphology", "gldzm")  # families that are measured on the morphological mask
 ORDER = {"nearest": 0, "linear": 1, "cubic": 3}  # of the spline
 ALIGNMENTS = ("centre", "corner")
 MARGIN = 24  # old voxels around the region: a cubic spline forgets what is further away

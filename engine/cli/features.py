@@ -14,7 +14,7 @@ def features(
         Path | None, typer.Argument(help="Folder, CSV manifest, .npz or one image.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Shipped recipe or the path of a .toml file.")] = "",
-    preset: Annotated[str, typer.Option(help="Radiomics of masked volumes: ibsi, pyradiomics.")] = "",
+    preset: Annotated[str, typer.Option(help="Radiomics with masks: ibsi, pyradiomics.")] = "",
     masks: Annotated[
         Path | None, typer.Option(help="Folder of masks, named as the images; labels are regions.")
     ] = None,

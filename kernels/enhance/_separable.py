@@ -9,8 +9,8 @@ product, 4 in images and 24 in volumes, takes the largest or the mean response:
 
     max      the distinct rotations; two that differ in the sign alone are one, |r|
     average  with g = e + o, the even and the odd part, the rotations that permute the axes in one
-             way have the mean  e x e x e + s (o x o x o),  s the sign of the permutation; those that
-             are left after equal ones are added up are few
+             way have the mean  e x e x e + s (o x o x o),  s the sign of the permutation; many of
+             these are equal or cancel
 
 source  IBSI reference manual on convolutional filters (arXiv 2006.05470), sections 2 and 3
 """
@@ -60,15 +60,16 @@ class Bank:
     def compared(cls, terms: list[Kernels]) -> Bank:
         """The largest of all responses."""
         ordered = sorted(terms, key=_key)
-        known, chosen, both = {_product_key(term) for term in ordered}, [], []
+        known = {_product_key(term) for term in ordered}
         seen: set[bytes] = set()
+        chosen: list[Kernels] = []
+        both: list[bool] = []
         for term in ordered:
             name, opposite = _product_key(term), _product_key(_scaled(term, -1.0))
-            if name in seen or opposite in seen:
-                continue
-            seen.add(name)
-            chosen.append(term)
-            both.append(opposite in known)
+            if name not in seen and opposite not in seen:
+                seen.add(name)
+                chosen.append(term)
+                both.append(opposite in known)
         return cls(tuple(chosen), tuple(both), largest=True)
 
     @property
@@ -111,7 +112,7 @@ def _product_key(term: Kernels) -> bytes:
     sign, lines = 1.0, []
     for g in term:
         lead = g[np.flatnonzero(g)[0]] if g.any() else 1.0
-        sign *= np.sign(lead)
+        sign *= float(np.sign(lead))
         lines.append(g * np.sign(lead) + 0.0)  # + 0.0: no zero keeps a sign
     return b"|".join([str(sign).encode(), *(line.tobytes() for line in lines)])
 
@@ -179,9 +180,7 @@ def respond(images: np.ndarray, kernels: Kernels, borders: str) -> np.ndarray:
     return values
 
 
-def respond_pooled(
-    images: np.ndarray, kernels: Kernels, pooling: str, borders: str
-) -> np.ndarray:
+def respond_pooled(images: np.ndarray, kernels: Kernels, pooling: str, borders: str) -> np.ndarray:
     """One response a rotation, and the largest or the mean of them."""
     if pooling == "none":
         return respond(images, kernels, borders)

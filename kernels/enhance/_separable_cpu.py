@@ -52,9 +52,11 @@ def apply(
     volumes, results = (images[:, None], out[:, None]) if flat else (images, out)
     n, d, h, w = volumes.shape
     tiles = n * -(-d // SLICES) * -(-h // ROWS) * -(-w // COLUMNS)
+    products = Products.of(bank)
+    reach = tuple(products.radii.max(axis=0).tolist())
     _threads.run(
-        *(_some_tiles, tiles, frozen_view(volumes), results, Products.of(bank)),
-        *(BORDERS.index(borders), absolute),
+        *(_some_tiles, tiles, frozen_view(volumes), results, products),
+        *(reach, BORDERS.index(borders), absolute),
     )
 
 
@@ -98,29 +100,32 @@ def _load(tile, image, y, x, borders, absolute):
 
 
 @inner
-def _weigh(out, count, source, start, step, taps):
-    """The sum above for i < count. Four taps at once: the sums are read and written less often."""
+def _weigh(memory, to, count, start, step, taps):
+    """The sum above for i < count, out = memory[to:], source = memory.
+
+    Four taps at once: the sums are read and written less often.
+    """
     for first in range(0, count, BLOCK):
         size = min(BLOCK, count - first)
-        sums, at = out[first : first + size], start + first
-        a, w = source[at : at + size], taps[0]
+        sums, at = memory[to + first : to + first + size], start + first
+        a, p = memory[at : at + size], taps[0]
         for i in range(size):
-            sums[i] = w * a[i]
+            sums[i] = p * a[i]
         k = 1
         while k + 4 <= len(taps):
             at = start + first + k * step
-            a, b = source[at : at + size], source[at + step : at + step + size]
+            a, b = memory[at : at + size], memory[at + step : at + step + size]
             at += 2 * step
-            c, d = source[at : at + size], source[at + step : at + step + size]
+            c, d = memory[at : at + size], memory[at + step : at + step + size]
             p, q, r, s = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
             for i in range(size):
                 sums[i] = sums[i] + p * a[i] + q * b[i] + r * c[i] + s * d[i]
             k += 4
         while k < len(taps):
             at = start + first + k * step
-            a, w = source[at : at + size], taps[k]
+            a, p = memory[at : at + size], taps[k]
             for i in range(size):
-                sums[i] = sums[i] + w * a[i]
+                sums[i] = sums[i] + p * a[i]
             k += 1
 
 
@@ -142,20 +147,38 @@ def _pool(pooled, sums, first, largest, both):
             pooled[i] = pooled[i] + sums[i]
 
 
-@compiled
-def _some_tiles(first, stop, volumes, out, products, borders, absolute):
+@inner
+def _respond(memory, pooled, k, products, borders, layout):
+    """pooled = what the products make of slice k of the tile at the start of memory."""
     taps, radii, first_new, both, largest = products
+    places, steps, counts = layout
+    sums = memory[places[3] : places[3] + counts[2]]
+    for t in range(len(taps)):
+        for axis in range(first_new[t], 3):
+            radius = radii[t, axis]
+            start = places[axis] + (borders[axis] - radius) * steps[axis]
+            if axis == 0:
+                start += k * steps[0]
+            of = taps[t, axis, : 2 * radius + 1]
+            _weigh(memory, places[axis + 1], counts[axis], start, steps[axis], of)
+        _pool(pooled, sums, t == 0, largest, both[t])
+
+
+@compiled
+def _some_tiles(first, stop, volumes, out, products, reach, borders, absolute):
+    """Tiles first .. stop - 1 of the batch; `reach` is how far the kernels go along each axis."""
     _, d, h, w = volumes.shape
     deep, down, across = -(-d // SLICES), -(-h // ROWS), -(-w // COLUMNS)
-    bz, by, bx = radii[:, 0].max(), radii[:, 1].max(), radii[:, 2].max()
+    bz, by, bx = reach
     rows, columns = min(ROWS, h), min(COLUMNS, w)
     high, width, slices = rows + 2 * by, columns + 2 * bx, min(SLICES, d) + 2 * bz
     area, band = high * width, rows * width
-    tile = np.empty((slices, high, width), np.float32)
-    pixels = tile.reshape(tile.size)
-    along_z, along_y = np.empty(area, np.float32), np.empty(band, np.float32)
-    sums, pooled = np.empty(band, np.float32), np.empty(band, np.float32)
-    count = band - 2 * bx
+    memory = np.empty((slices + 1) * area + 2 * band, np.float32)
+    tile = memory[: slices * area].reshape((slices, high, width))
+    pooled = np.empty(band, np.float32)
+    after = slices * area
+    places = (0, after, after + area, after + area + band)
+    layout = places, (area, width, 1), (area, band, band - 2 * bx)
     for item in range(first, stop):
         rest, x = item // across, item % across * COLUMNS
         rest, y = rest // down, rest % down * ROWS
@@ -167,16 +190,7 @@ def _some_tiles(first, stop, volumes, out, products, borders, absolute):
             else:
                 _load(tile[k], volumes[volume, at], y - by, x - bx, borders, absolute)
         for k in range(min(SLICES, d - z)):
-            for t in range(len(taps)):
-                rz, ry, rx = radii[t]
-                if first_new[t] == 0:
-                    of = taps[t, 0, : 2 * rz + 1]
-                    _weigh(along_z, area, pixels, (k + bz - rz) * area, area, of)
-                if first_new[t] <= 1:
-                    of = taps[t, 1, : 2 * ry + 1]
-                    _weigh(along_y, band, along_z, (by - ry) * width, width, of)
-                _weigh(sums, count, along_y, bx - rx, 1, taps[t, 2, : 2 * rx + 1])
-                _pool(pooled[:count], sums[:count], t == 0, largest, both[t])
+            _respond(memory, pooled[: band - 2 * bx], k, products, reach, layout)
             for j in range(min(rows, h - y)):
                 line = out[volume, z + k, y + j, x : x + columns]
                 row = pooled[j * width :]

@@ -19,7 +19,7 @@ def apply(
 ) -> None:
     """out = what the bank makes of the images, or of their absolute values."""
     shape, last = images.shape, bank.axes - 1
-    between = [empty(images, shape, np.float32) for _ in range(last)]  # after each axis but the last
+    between = [empty(images, shape, np.float32) for _ in range(last)]  # after the first axes
     taps = _upload(images, bank.taps())
     for t, (radii, new) in enumerate(zip(bank.radii.tolist(), bank.first_new(), strict=True)):
         pool = (LARGEST if bank.largest else ADD) if t else SET
@@ -30,11 +30,10 @@ def apply(
                 PIXEL=given.dtype, RADIUS=radii[axis], BORDERS=BORDERS.index(borders),
                 ABSOLUTE=absolute and axis == 0,
             )  # fmt: skip
-            inner = prod(shape[axis + 2 :])
             how = pool + BOTH * bank.both[t] if axis == last else SET
             target = out if axis == last else between[axis]
-            blocks = -(-prod(shape) // THREADS)
-            run(blocks, THREADS, given, target, taps[t, axis], prod(shape), shape[axis + 1], inner, how)
+            sizes = prod(shape), shape[axis + 1], prod(shape[axis + 2 :])
+            run(-(-sizes[0] // THREADS), THREADS, given, target, taps[t, axis], *sizes, how)
 
 
 def _upload(images: Any, values: np.ndarray) -> Any:

@@ -6,15 +6,15 @@
     E3 = -1 0 1 / sqrt 2    E5 = -1 -2 0 2 1 / sqrt 10      R5 = 1 -4 6 -4 1 / sqrt 70
     S3 = -1 2 -1 / sqrt 6   S5 = -1 0 2 0 -1 / sqrt 6
 
-With pooling r is, before the energy, the largest or the mean response over all right-angle rotations
-of the kernel: 4 in images, 24 in volumes.
+With pooling r is, before the energy, the largest or the mean response over all right-angle
+rotations of the kernel: 4 in images, 24 in volumes.
 
 images  (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32; out has the same shape and is
         float32, in the intensity unit of the images
 borders see the parameter, of images and of r; the standard's reference values have "mirror"
 cost    a pixel is read and written once (with energy r twice more). An axis costs 10 operations
         for 5 taps, of at most 8 passes for 3 different products, and 4 d + 2 for the energy. CPU:
-        1 MB a thread, with energy the images once more in float32. GPU: the same and a copy of the
+        2 MB a thread, with energy the images once more in float32. GPU: the same and a copy of the
         images in float32 (of volumes two)
 nan     a NaN or an infinity makes its window, of all rotations, NaN; the energy spreads it by d
 source  K. I. Laws, Rapid texture identification, Proc. SPIE 238, 1980; IBSI reference manual on

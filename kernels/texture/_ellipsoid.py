@@ -120,8 +120,10 @@ def least_ellipsoid(points: np.ndarray) -> np.ndarray:
     while True:
         inverse = np.linalg.inv(lifted[some].T @ (weights[:, None] * lifted[some]))
         kappas = ((lifted @ inverse) * lifted).sum(axis=1)
-        outside = np.flatnonzero(kappas > 4 * (1 + 2 * TOLERANCE))
-        new = np.setdiff1d(outside[np.argsort(-kappas[outside], kind="stable")[:JOINING]], some)
+        excess = kappas.copy()
+        excess[some] = 0.0
+        new = np.argsort(-excess, kind="stable")[:JOINING]
+        new = new[excess[new] > 4 * (1 + 2 * TOLERANCE)]
         if new.size == 0:
             break
         some = np.concatenate([some[weights > 0], new])

@@ -240,6 +240,8 @@ def measure_block(levels, crops, directions, merged, sliced, table, counts, marg
         pieces, size = 1, crop[DEPTH] * crop[SLAB]
         if sliced:
             pieces, size = crop[DEPTH], crop[SLAB]
+        if crop[VOXELS] == 0:
+            pieces = 0
         values[:] = 0.0
         for piece in range(pieces):
             first, last, listed = crop[START] + piece * size, np.int64(0), np.int64(0)

@@ -232,7 +232,7 @@ __device__ double weight_of(const Cover& cover, const int64* box, int row, int c
   return weight;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
 weigh(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       const int64* __restrict__ table, const int64* __restrict__ nodes,
       const int64* __restrict__ starts, const double* __restrict__ small, double* weights,

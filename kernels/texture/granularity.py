@@ -229,6 +229,7 @@ granularity = RegionMeasure(
     ),
     peers=("skimage.morphology:reconstruction",),
     quality=Quality(
+        registers=96,
         sector_efficiency=0.05,
         float64=True,
         excuse="means differ by little from size to size; every `step`-th pixel is read, and rows "

@@ -93,11 +93,12 @@ def load_row(pixels, first, values, known):
     """values[k] = pixel first + k and known[k] = 1; both 0 if it is outside or not finite."""
     values[:], known[:] = 0.0, 0
     start, stop = max(first, 0), min(first + values.size, pixels.size)
-    for x in range(start, stop):
-        v = np.float64(pixels[x])
+    there, to, mark = pixels[start:stop], values[start - first :], known[start - first :]
+    for x in range(there.size):
+        v = np.float64(there[x])
         finite = abs(v) < np.inf
-        values[x - first] = v if finite else 0.0
-        known[x - first] = finite
+        to[x] = v if finite else 0.0
+        mark[x] = finite
 
 
 @compiled
@@ -122,6 +123,7 @@ def add(to, row):
 @compiled
 def find_peaks(pixels, labels, label, sums, numbers, out):
     """Takes a row of spheres into the greatest intensity, its peak and the greatest peak so far."""
+    greatest, local_peak, global_peak = out[0], out[1], out[2]
     for x in range(pixels.size):
         v = np.float64(pixels[x])
         inside = abs(v) < np.inf
@@ -129,11 +131,12 @@ def find_peaks(pixels, labels, label, sums, numbers, out):
             inside &= labels[x] != 0 if label == ANY else labels[x] == label
         if inside:
             peak = sums[x] / numbers[x]
-            out[2] = max(out[2], peak)
-            if v > out[0]:
-                out[0], out[1] = v, peak
-            elif v == out[0]:
-                out[1] = max(out[1], peak)
+            global_peak = max(global_peak, peak)
+            if v > greatest:
+                greatest, local_peak = v, peak
+            elif v == greatest:
+                local_peak = max(local_peak, peak)
+    out[0], out[1], out[2] = greatest, local_peak, global_peak
 
 
 @compiled

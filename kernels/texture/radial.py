@@ -11,7 +11,7 @@ through eight neighbours, 1 to those beside a pixel and sqrt(2) to those across.
 
 images      (n, h, w); uint8, uint16, int16 or float32 in any unit
 regions     masks, one region an image; or `Regions` of labelled objects or windows
-values      float32 (regions, 3 rings), computed in float64; columns radial.<feature>.<ring>of<rings>
+values      float32 (regions, 3 rings), computed in float64: `radial.<feature>.<ring>of<rings>`
 borders     what lies outside the image is outside the object, too
 cost        40 operations a pixel and one for each pixel of the way to the edge. Workspace: on the
             CPU, a thread, 13 bytes a pixel of a region; on the GPU of all regions
@@ -60,7 +60,8 @@ def reference(images, where, *, rings=4):
         if not inside.any():
             continue
         v = np.where(inside, crop[0], 0).astype(np.float64)
-        to_edge = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+        to_edge: Any = ndimage.distance_transform_edt(np.pad(inside, 1))
+        to_edge = to_edge[1:-1, 1:-1]
         centre = np.unravel_index(np.argmax(to_edge), to_edge.shape)
         from_centre = ways(inside, centre)
         good = np.isfinite(from_centre)
@@ -181,7 +182,9 @@ def add_pixels(image, box, ways, squares, centre, rings, sums, counts):
             near = way / np.float64(ONE)
             ring = np.int64(rings * (near / (near + np.sqrt(np.float64(squares[y, x])) + 0.001)))
             down, right = y - centre[0], x - centre[1]
-            wedge = np.int64(down > 0) + 2 * np.int64(right > 0) + 4 * np.int64(abs(down) > abs(right))
+            wedge = (
+                np.int64(down > 0) + 2 * np.int64(right > 0) + 4 * np.int64(abs(down) > abs(right))
+            )
             sums[ring, wedge] += np.float64(image[box[0] + y, box[2] + x])
             counts[ring, wedge] += 1
 
@@ -309,7 +312,9 @@ radial = RegionMeasure(
     tolerance=1e-6,
     gpu_tolerance=0.0,
     cost=lambda itemsize, **_: Cost(bytes=itemsize + 13, operations=50),
+    peers=("skimage.graph:MCP_Geometric",),
     quality=Quality(
+        registers=80,
         sector_efficiency=0.2,
         float64=True,
         excuse="sums of a ring's wedge are one thread's, pixel after pixel, in float64: the values "
