@@ -17,7 +17,7 @@ planar diameters are measured anew. The chain differs from the standard's as PyR
 PyRadiomics ends with an error where a region is empty or has one voxel; here some features have no
 value then, and region.status tells why. What remains different from its own published baselines:
 
-    MeshVolume, SurfaceArea,    up to 0.3 %. Its table holds half of the 256 kinds of cubes, and the
+    MeshVolume, SurfaceArea,    up to 0.5 %. Its table holds half of the 256 kinds of cubes, and the
     Sphericity,                 other half are their negatives: a face with two opposed corners
     SurfaceVolumeRatio          inside may be cut one way from one side and another from the other,
                                 and the surface then has a hole. The standard's is closed

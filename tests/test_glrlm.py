@@ -58,7 +58,7 @@ def test_features_of_two_runs():
 
 def test_all_directions_merged_add_runs_and_voxels():
     grey = np.random.default_rng(1).integers(0, 4, (1, 9, 8)).astype(np.uint8)
-    counts = sum(run_lengths(grey.astype(int) + 1, m, 4) for m in PLANE)
+    counts = np.sum([run_lengths(grey.astype(int) + 1, m, 4) for m in PLANE], axis=0)
     values = measured(grey, directions="merged")[0]
     np.testing.assert_allclose(values, formulas(counts, 4 * grey.size), rtol=1e-6)
 
@@ -145,7 +145,7 @@ def test_runs_without_a_row_of_the_table(levels, directions):
 def test_a_run_over_more_than_one_stretch():
     image = np.zeros((1, 2, 5000), np.uint8)
     image[0, 1, 3000:] = 3
-    counts = sum(run_lengths(image.astype(int) + 1, m, 4) for m in PLANE)
+    counts = np.sum([run_lengths(image.astype(int) + 1, m, 4) for m in PLANE], axis=0)
     got = measured(image, directions="merged")[0]
     np.testing.assert_allclose(got, formulas(counts, 4 * image.size), rtol=1e-6)
 
@@ -164,7 +164,7 @@ def test_a_region_without_pixels_has_no_values(slices, directions):
     one = [1, 1, 0.25, 4, 0.25, 4, 0.25, 4, 1, 1, 1, 1, 1, 0, 0, 0]  # runs of level 2, length 1
     if directions == "merged":
         one[8] = one[10] = 13 if slices == "volume" else 4
-    np.testing.assert_array_equal(values[1], np.float32(one))
+    np.testing.assert_array_equal(values[1], np.array(one, np.float32))
     np.testing.assert_array_equal(on_the_gpu(images, masks, **LEVELS, **how), values)
 
 

@@ -35,10 +35,7 @@ FAMILIES = {
 
 # Surfaces that PyRadiomics leaves open; see the module
 OPEN = {"MeshVolume", "SurfaceArea", "Sphericity", "SurfaceVolumeRatio"}
-APART = {
-    "brain1": OPEN - {"MeshVolume"}, "brain1_resampling": OPEN, "brain2": OPEN,
-    "brain2_resampling": OPEN, "breast1_resampling": OPEN,
-}  # fmt: skip
+APART = {"brain1": OPEN, "brain1_resampling": OPEN, "brain2": OPEN}
 
 
 # ---- files
@@ -116,7 +113,7 @@ def test_the_baselines_are_met(folder, patient, setting):
     apart = {k for k, v in known.items() if found[k] != pytest.approx(v, rel=1e-4, abs=1e-9)}
     assert apart == {f"original_shape_{feature}" for feature in APART.get(name, ())}
     for feature in apart:
-        assert found[feature] == pytest.approx(known[feature], rel=4e-3)
+        assert found[feature] == pytest.approx(known[feature], rel=5e-3)
 
 
 def test_the_names_are_those_of_pyradiomics(folder):
@@ -187,8 +184,8 @@ def test_the_settings_are_checked():
         PyRadiomics(families=("glcm", "ivh"))
     with pytest.raises(UserError, match="align must be centre or corner, got 'edge'"):
         PyRadiomics(align="edge")
-    with pytest.raises(UserError, match=r"are 11\d+ levels: at most 1024"):
-        PyRadiomics(width=0.1, families=("glcm",)).row(ball())
+    with pytest.raises(UserError, match=r"are 14\d+ levels: at most 1024"):
+        PyRadiomics(width=0.05, families=("glcm",)).row(ball())
 
 
 # ---- the command

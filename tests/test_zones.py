@@ -224,7 +224,7 @@ def test_a_region_without_pixels_has_no_values(kernel, slices):
     values = measured(kernel, images, masks, slices=slices)
     assert np.isnan(values[0]).all()
     one = [1, 1, 0.25, 4, 0.25, 4, 0.25, 4, 1, 1, 1, 1, 1, 0, 0, 0]  # one zone: level 2, size 1
-    np.testing.assert_array_equal(values[1], np.float32(one))
+    np.testing.assert_array_equal(values[1], np.array(one, np.float32))
     np.testing.assert_array_equal(
         on_the_gpu(kernel, images, masks, **LEVELS, slices=slices), values
     )

@@ -26,7 +26,7 @@ def skimage_distances(regions: np.ndarray) -> np.ndarray:
         steps = np.asarray(distance_transform_cdt(inside, metric="taxicab"))
         steps = steps[(slice(1, -1),) * region.ndim]
         nearest = minimum(steps, labels, np.arange(1, len(levels) + 1)).astype(np.int64)
-        rows.append(emphases(levels, nearest, np.count_nonzero(region)))
+        rows.append(emphases(levels, nearest, int(np.count_nonzero(region))))
     return np.array(rows)
 
 

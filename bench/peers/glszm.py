@@ -52,7 +52,7 @@ def skimage_sizes(regions: np.ndarray) -> np.ndarray:
     for region in regions:
         labels, levels = zones(region)
         sizes = np.bincount(labels.ravel())[1:]
-        rows.append(emphases(levels, sizes, np.count_nonzero(region)))
+        rows.append(emphases(levels, sizes, int(np.count_nonzero(region))))
     return np.array(rows)
 
 

@@ -34,7 +34,7 @@ def distribution(image: np.ndarray, mask: np.ndarray, rings: int) -> np.ndarray:
     counts = np.bincount(8 * ring + wedge, minlength=8 * rings).reshape(rings, 8)
     fraction = sums.sum(1) / sums.sum()
     share = fraction / (counts.sum(1) / counts.sum() + np.finfo(float).eps)
-    means = np.ma.masked_array(sums / np.maximum(counts, 1), counts == 0)
+    means: Any = np.ma.masked_array(sums / np.maximum(counts, 1), counts == 0)
     variation = np.ma.filled(means.std(1) / means.mean(1), 0.0)
     return np.concatenate([fraction, share, variation])
 
@@ -43,9 +43,7 @@ def _in_threads(images: np.ndarray, masks: np.ndarray | None, *, rings: int) -> 
     covers = np.ones(images.shape, np.uint8) if masks is None else masks
 
     def run() -> np.ndarray:
-        rows = thread_pool().map(
-            lambda pair: distribution(*pair, rings), zip(images, covers, strict=True)
-        )
+        rows = thread_pool().map(lambda *pair: distribution(*pair, rings=rings), images, covers)
         return np.array(list(rows))
 
     return run

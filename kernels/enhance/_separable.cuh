@@ -38,15 +38,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   float sum = 0.0f;
   if (i >= RADIUS && i + RADIUS < size) {
     const PIXEL* pixel = pixels + at - RADIUS * inner;
-    sum = weights[0] * load(pixel);
 #pragma unroll 4
-    for (int k = 1; k < TAPS; k++) sum += weights[k] * load(pixel + k * inner);
+    for (int k = 0; k < TAPS; k++) sum += weights[k] * load(pixel + k * inner);
   } else {
     const PIXEL* line = pixels + at - i * inner;
     for (int k = 0; k < TAPS; k++) {
       const int j = place(i - RADIUS + k, size);
-      const float product = weights[k] * (j < 0 ? 0.0f : load(line + j * inner));
-      sum = k ? sum + product : product;
+      sum += weights[k] * (j < 0 ? 0.0f : load(line + j * inner));
     }
   }
   if (how & BOTH) sum = fabsf(sum);

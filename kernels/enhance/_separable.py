@@ -92,9 +92,9 @@ class Bank:
     def taps(self) -> np.ndarray:
         """float32 (terms, axes, longest), in the order in which they meet the pixels."""
         taps = np.zeros((*self.radii.shape, 2 * self.radii.max() + 1), np.float32)
-        for row, term in zip(taps, self.terms, strict=True):
-            for line, g in zip(row, term, strict=True):
-                line[: len(g)] = g[::-1]
+        for t, term in enumerate(self.terms):
+            for axis, g in enumerate(term):
+                taps[t, axis, : len(g)] = g[::-1]
         return taps
 
     def operations(self) -> float:

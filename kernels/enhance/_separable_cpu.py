@@ -88,12 +88,10 @@ def _load(tile, image, y, x, borders, absolute):
         middle, inside = line[left:right], row[x + left : x + right]
         for i in range(len(middle)):
             middle[i] = np.float32(inside[i])
-        for i in range(left):
-            k = _place(x + i, w, borders)
-            line[i] = np.float32(row[k]) if k >= 0 else np.float32(0)
-        for i in range(right, columns):
-            k = _place(x + i, w, borders)
-            line[i] = np.float32(row[k]) if k >= 0 else np.float32(0)
+        for outside in ((0, left), (right, columns)):
+            for i in range(outside[0], outside[1]):
+                k = _place(x + i, w, borders)
+                line[i] = np.float32(row[k]) if k >= 0 else np.float32(0)
         for i in range(columns):
             value = abs(line[i]) if absolute else line[i]
             line[i] = value if abs(value) < INFINITE else NAN
@@ -107,11 +105,9 @@ def _weigh(memory, to, count, start, step, taps):
     """
     for first in range(0, count, BLOCK):
         size = min(BLOCK, count - first)
-        sums, at = memory[to + first : to + first + size], start + first
-        a, p = memory[at : at + size], taps[0]
-        for i in range(size):
-            sums[i] = p * a[i]
-        k = 1
+        sums = memory[to + first : to + first + size]
+        sums[:] = 0
+        k = 0
         while k + 4 <= len(taps):
             at = start + first + k * step
             a, b = memory[at : at + size], memory[at + step : at + step + size]
@@ -132,19 +128,14 @@ def _weigh(memory, to, count, start, step, taps):
 @inner
 def _pool(pooled, sums, first, largest, both):
     """pooled = the sum or the largest of what it is and the sums; NaN stays."""
-    if both:
-        for i in range(len(sums)):
-            sums[i] = abs(sums[i])
-    if first:
-        for i in range(len(sums)):
-            pooled[i] = sums[i]
-    elif largest:
-        for i in range(len(sums)):
-            old, new = pooled[i], sums[i]
+    for i in range(len(sums)):
+        new, old = abs(sums[i]) if both else sums[i], pooled[i]
+        if first:
+            pooled[i] = new
+        elif largest:
             pooled[i] = old if new <= old or old != old else new
-    else:
-        for i in range(len(sums)):
-            pooled[i] = pooled[i] + sums[i]
+        else:
+            pooled[i] = old + new
 
 
 @inner

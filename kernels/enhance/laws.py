@@ -14,7 +14,7 @@ images  (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32; out has the s
 borders see the parameter, of images and of r; the standard's reference values have "mirror"
 cost    a pixel is read and written once (with energy r twice more). An axis costs 10 operations
         for 5 taps, of at most 8 passes for 3 different products, and 4 d + 2 for the energy. CPU:
-        2 MB a thread, with energy the images once more in float32. GPU: the same and a copy of the
+        1 MB a thread, with energy the images once more in float32. GPU: the same and a copy of the
         images in float32 (of volumes two)
 nan     a NaN or an infinity makes its window, of all rotations, NaN; the energy spreads it by d
 source  K. I. Laws, Rapid texture identification, Proc. SPIE 238, 1980; IBSI reference manual on

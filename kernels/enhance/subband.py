@@ -14,8 +14,8 @@ images  (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32; out has the s
 borders see the parameter; the standard's reference values have "mirror"
 cost    a pixel is read and written once; a product of filters of even length n costs 2 n + 2
         operations a level 1 pixel and axis, twice as many a level more. Products: 1 for `none`, up
-        to 3 for `average`, up to 24 for `max`. CPU, a thread: volumes up to 2 MB for level 1 and 2,
-        13 MB for level 4 of db4, images a tenth. GPU: a
+        to 3 for `average`, up to 24 for `max`. CPU, a thread: volumes 1 MB for level 1 and 2 and up
+        to 20 MB for level 4, images 0.2 MB. GPU: a
         copy of the images in float32 (of volumes two)
 nan     a NaN or an infinity makes its window NaN
 source  I. Daubechies, Ten lectures on wavelets, 1992; IBSI reference manual on convolutional

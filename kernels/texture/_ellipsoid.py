@@ -3,8 +3,8 @@
 The smallest ellipsoid around points x_k is found by weights u_k that add up to 1 (Khachiyan): with
 q_k = (x_k, 1) and M = sum u_k q_k q_k', the greatest of kappa_k = q_k' M^-1 q_k is 4 where the
 volume is least. Each step moves weight to the point with the greatest kappa, or away from the one
-with the least (Todd and Yildirim), which converges fast enough to go far beyond the manual's
-tolerance of 0.001: the volume then depends neither on the order of the points nor on the machine.
+with the least (Todd and Yildirim); from near the end Newton's method goes far beyond the manual's
+tolerance of 0.001, so that the axes depend neither on the order of the points nor on the machine.
 
 source  Khachiyan 1996, Math. Oper. Res. 21(2); Todd and Yildirim 2007, Discrete Appl. Math. 155
 """
@@ -14,11 +14,12 @@ import numpy as np
 from .._cpu import compiled
 
 TERMS = 20  # of the series for the surface, after which the manual stops
-TOLERANCE = 1e-8  # relative excess of kappa
-STEPS = 100_000
+TOLERANCE = 1e-10  # relative excess of kappa
+STEPS = 20_000
 JOINING = 8  # points at a time
 ROUGH = 1e-4  # where Newton's method takes over
-NEWTON_STEPS = 12
+NEWTON_STEPS = 40
+TURNS = 60
 
 
 def ellipsoid_area(a: float, b: float, c: float) -> float:
@@ -92,18 +93,24 @@ def shift_weights(points, weights, kappas, inverse, tolerance, steps):
 
 
 def settled(lifted: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Newton's method for kappa = 4 at all points (k, 4); None where a weight turns negative.
+    """Newton's method for kappa = 4 at the points (k, 4) of weight above 0; None where it fails.
 
-    The derivative of kappa_i by weight j is -(q_i' M^-1 q_j)^2.
+    The derivative of kappa_i by weight j is -(q_i' M^-1 q_j)^2. A step ends where a weight becomes
+    0: that point leaves.
     """
+    weights = weights.copy()
     for _ in range(NEWTON_STEPS):
-        crossed = lifted @ np.linalg.inv(lifted.T @ (weights[:, None] * lifted)) @ lifted.T
+        live = np.flatnonzero(weights)
+        near = lifted[live]
+        crossed = near @ np.linalg.inv(near.T @ (weights[live, None] * near)) @ near.T
         excess = np.diag(crossed) - 4
         if np.abs(excess).max() <= 4 * TOLERANCE:
             return weights
-        weights = weights + np.linalg.lstsq(crossed**2, excess, rcond=1e-12)[0]
-        if weights.min() < 0:
-            break
+        step = np.linalg.lstsq(crossed**2, excess, rcond=1e-12)[0]
+        reach = np.where(step < 0, -weights[live] / np.minimum(step, -1e-300), np.inf)
+        weights[live] += min(1.0, reach.min()) * step
+        if reach.min() <= 1:
+            weights[live[reach.argmin()]] = 0.0
     return None
 
 
@@ -117,7 +124,7 @@ def least_ellipsoid(points: np.ndarray) -> np.ndarray:
     lifted = np.column_stack([points, np.ones(len(points))])
     some = spanning(points)
     weights = np.full(len(some), 1 / len(some))
-    while True:
+    for turn in range(TURNS):
         inverse = np.linalg.inv(lifted[some].T @ (weights[:, None] * lifted[some]))
         kappas = ((lifted @ inverse) * lifted).sum(axis=1)
         excess = kappas.copy()
@@ -131,10 +138,10 @@ def least_ellipsoid(points: np.ndarray) -> np.ndarray:
         kappas = kappas[some]
         rough = min(ROUGH, (kappas.max() / 4 - 1) / 2)  # so that a new point gains weight
         shift_weights(points[some], weights, kappas, inverse, rough, STEPS)
-        found = settled(lifted[some[weights > 0]], weights[weights > 0])
+        found = settled(lifted[some], weights) if turn < TURNS / 2 else None
         if found is None:
             shift_weights(points[some], weights, kappas, inverse, TOLERANCE, STEPS)
         else:
-            some, weights = some[weights > 0], found
+            some, weights = some[found > 0], found[found > 0]
     near = points[some] - weights @ points[some]
     return size * np.sqrt(3.0 * np.linalg.eigvalsh(near.T @ (weights[:, None] * near))[::-1])

@@ -58,7 +58,7 @@ def declare(names: Iterable[tuple[str, str]]) -> tuple[Feature, ...]:
 # ---- the definition
 
 
-def formulas(counts: np.ndarray, voxels: int) -> list[float]:
+def formulas(counts: np.ndarray, voxels: int | np.integer) -> list[float]:
     """The 16 features of counts n_ij (levels, sizes), from level 1 and size 1 on; float64."""
     i, j = (np.indices(counts.shape) + 1).astype(np.float64)
     total = counts.sum()

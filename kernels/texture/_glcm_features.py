@@ -17,7 +17,7 @@ import numpy as np
 
 from .._cpu import compiled
 from .._kernel import Feature
-from ._information import entropy, exp_minus, information, unit_of
+from ._information import entropy, exp_minus, information, information_one, unit_of
 
 FEATURES = tuple(
     Feature(*row)
@@ -107,6 +107,48 @@ def summarise(counts, side, table, histograms, totals):
     totals[1] = greatest
     totals[2] = 2 * squares - once
     totals[3] = 2 * bits - information(diagonal, unit, table)
+
+
+# ---- the same for few pairs: what they have touched, instead of the whole matrix
+
+
+@compiled
+def summarise_few(levels, length, offsets, counts, side, table, histograms, totals):
+    """`summarise` of the pairs (levels[k], levels[k + offset]), k < length, of all offsets.
+
+    The second visit to a pair finds its cell's count, adds it up and puts it back to 0: neither
+    clearing nor folding costs side^2.
+
+    counts   uint32 (side^2,), all 0 before and after
+    """
+    sums, differences = histograms[0], histograms[1]
+    marginal, diagonal = histograms[2], histograms[3]
+    for k in range(2 * side):
+        sums[k] = differences[k] = marginal[k] = diagonal[k] = 0
+    pairs = np.int64(0)
+    for offset in offsets:
+        for at in range(length):
+            a, b = np.int64(levels[at]), np.int64(levels[at + offset])
+            if a != 0 and b != 0:
+                counts[min(a, b) * side + max(a, b)] += np.uint32(1)
+                sums[a + b] += np.uint32(1)
+                differences[abs(a - b)] += np.uint32(1)
+                marginal[a] += np.uint32(1)
+                marginal[b] += np.uint32(1)
+                pairs += 1
+    unit = unit_of(2 * pairs)
+    greatest, squares, bits = np.int64(0), np.int64(0), np.int64(0)
+    for offset in offsets:
+        for at in range(length):
+            a, b = np.int64(levels[at]), np.int64(levels[at + offset])
+            cell = min(a, b) * side + max(a, b)
+            if a != 0 and b != 0 and counts[cell] != 0:
+                times, count = (1, 2 * counts[cell]) if a == b else (2, counts[cell])
+                greatest = max(greatest, np.int64(count))
+                squares += times * np.int64(count) * np.int64(count)
+                bits += times * information_one(count, unit, table)
+                counts[cell] = np.uint32(0)
+    totals[0], totals[1], totals[2], totals[3] = pairs, greatest, squares, bits
 
 
 # ---- float64 from here on, each sum in the order of its histogram

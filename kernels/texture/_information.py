@@ -64,14 +64,19 @@ def information_table() -> np.ndarray:
 
 
 @compiled
+def information_one(count, unit, table):
+    """c log2(c) as an integer number of units."""
+    if count < table.size:
+        return np.int64(table[count] * unit)
+    return np.int64(count * log2(np.float64(count)) * unit)
+
+
+@compiled
 def information(counts, unit, table):
     """Sum of c log2(c) over uint32 counts, as an integer number of units."""
     total = np.int64(0)
     for count in counts:
-        if count < table.size:
-            total += np.int64(table[count] * unit)
-        else:
-            total += np.int64(count * log2(np.float64(count)) * unit)
+        total += information_one(count, unit, table)
     return total
 
 

@@ -155,11 +155,13 @@ def extent(values):
     for k in range(bits.size):
         key = bits[k] ^ ((bits[k] >> np.int32(31)) & np.int32(0x7FFFFFFF))
         low, high = min(low, key), max(high, key)
-    ends = np.empty(2, np.int32)
-    ends[0] = low ^ ((low >> np.int32(31)) & np.int32(0x7FFFFFFF))
-    ends[1] = high ^ ((high >> np.int32(31)) & np.int32(0x7FFFFFFF))
-    floats = ends.view(np.float32)
-    return np.float64(floats[0]), np.float64(floats[1])
+    return _float_of(low), _float_of(high)
+
+
+@compiled
+def _float_of(key):
+    bits = key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF))
+    return np.float64(np.int32(bits).view(np.float32))
 
 
 @compiled
@@ -192,7 +194,8 @@ def order_statistics(values, least, greatest, ranks, found):
     few as a rule, are copied to a list, and the one of that rank is selected from them.
     """
     if least == greatest:
-        found[:] = least
+        for k in range(ranks.size):
+            found[k] = least
         return
     buckets = min(max(values.size, LANES), BUCKETS)
     scale = (buckets - 1) / (greatest - least)
@@ -203,8 +206,9 @@ def order_statistics(values, least, greatest, ranks, found):
         for x in range(chunk.size):
             places[ids[x]] += 1
 
-    # of each rank: its bucket; start and length of its list, and which of the list it is
-    wanted, lists = np.empty(ranks.size, np.int64), np.empty((ranks.size, 3), np.int64)
+    # of each rank: its bucket; where the bucket's list starts and stops; its own place there
+    wanted, places_in = np.empty(ranks.size, np.int64), np.empty(ranks.size, np.int64)
+    starts, stops = np.empty(ranks.size, np.int64), np.empty(ranks.size, np.int64)
     bucket, total, copied = 0, 0, 0
     for k in range(ranks.size):
         if ranks[k] < total:
@@ -215,16 +219,15 @@ def order_statistics(values, least, greatest, ranks, found):
         same = 0
         while same < k and wanted[same] != bucket:
             same += 1
-        if same == k:
-            lists[k, 0], lists[k, 1] = copied, places[bucket]
-            copied += places[bucket]
-        else:
-            lists[k] = lists[same]
-        wanted[k], lists[k, 2] = bucket, ranks[k] - total
+        wanted[k], places_in[k] = bucket, ranks[k] - total
+        starts[k] = copied if same == k else starts[same]
+        stops[k] = starts[k] + places[bucket]
+        copied = max(copied, stops[k])
 
-    places[:] = -1  # from here on: where the next value of a bucket goes
+    for bucket in range(buckets):  # from here on: where the next value of a bucket goes
+        places[bucket] = -1
     for k in range(ranks.size):
-        places[wanted[k]] = lists[k, 0]
+        places[wanted[k]] = starts[k]
     copies = np.empty(copied, np.float32)
     for first in range(0, values.size, LANES):
         chunk = values[first : first + LANES]
@@ -235,8 +238,7 @@ def order_statistics(values, least, greatest, ranks, found):
                 copies[place] = chunk[x]
                 places[ids[x]] = place + 1
     for k in range(ranks.size):
-        start, length, rank = lists[k]
-        found[k] = select(copies[start : start + length], rank)
+        found[k] = select(copies[starts[k] : stops[k]], places_in[k])
 
 
 @compiled

@@ -25,7 +25,9 @@ def zones(grey: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """(level, zones of that level numbered from 1 on) of levels of any rank, 0 outside."""
     touching = np.ones((3,) * grey.ndim, bool)
     for level in np.unique(grey[grey > 0]):
-        yield level, label(grey == level, touching)[0]
+        numbered = np.empty(grey.shape, np.int32)
+        label(grey == level, touching, output=numbered)
+        yield int(level), numbered
 
 
 # ---- compiled

@@ -32,7 +32,7 @@ from .._cpu import compiled
 from .._kernel import Cost, Parameter, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, DIRECTIONS, MERGED, SLICES, VOLUME, steps, suffix
-from ._glcm_features import FEATURES, NOISE, add_features, summarise
+from ._glcm_features import FEATURES, NOISE, add_features, summarise, summarise_few
 from ._information import information_table
 from ._levels import (
     DEPTH,
@@ -42,6 +42,7 @@ from ._levels import (
     SLAB,
     START,
     TOP,
+    VOXELS,
     Part,
     cpu_crops,
     gpu_crops,
@@ -55,6 +56,7 @@ _source = _cuda.Cuda(__file__)
 
 LAUNCHED = 1 << 16  # blocks of a GPU launch, at most; a block goes on to further regions
 SHARED_LEVELS = 64  # four triangles of 64 levels are 33 KB of shared memory
+FEW = 0.25  # pixels a cell of the matrix: with less, pairs are visited instead of cells
 SCRATCH_BLOCKS = 264  # with more levels a block's tables are in global memory
 
 
@@ -168,11 +170,12 @@ def count_directions(levels, offsets, counts, side, merged):
 
 
 @compiled
-def measure_block(levels, crops, directions, merged, sliced, table, counts, histograms, out):
+def measure_block(levels, crops, directions, merged, sliced, table, counts, empty, histograms, out):
     """Features of a block of regions.
 
     levels, crops    see `_levels.py`; directions int64 (m, 3): steps (z, y, x)
     counts           uint32 (4 or more, (Ng + 1)^2), histograms uint32 (4, 2 (Ng + 1)): scratch
+    empty            uint32 ((Ng + 1)^2,), all 0 before and after
     """
     totals, offsets = np.empty(4, np.int64), np.empty(len(directions), np.int64)
     for region in range(len(crops)):
@@ -188,9 +191,15 @@ def measure_block(levels, crops, directions, merged, sliced, table, counts, hist
         for piece in range(pieces):
             first = crop[START] + piece * size
             reach = levels[first : first + size + offsets.max()]
-            count_directions(reach, offsets, counts, side, merged)
+            few = crop[VOXELS] < FEW * side * side // pieces
+            if not few:
+                count_directions(reach, offsets, counts, side, merged)
             for m in range(1 if merged else len(offsets)):
-                summarise(counts[m], side, table, histograms, totals)
+                if few:
+                    some = offsets if merged else offsets[m : m + 1]
+                    summarise_few(reach, size, some, empty, side, table, histograms, totals)
+                else:
+                    summarise(counts[m], side, table, histograms, totals)
                 if totals[0] > 0:
                     found += 1
                     add_features(histograms, totals, crop[TOP], table, values)
@@ -206,7 +215,8 @@ def part(images: Any, column: int, *, levels: int, distance: int, directions: st
     tables = 4 if merged else len(offsets)
 
     def begin():
-        scratch = np.empty((tables, side**2), np.uint32), np.empty((4, 2 * side), np.uint32)
+        counts, empty = np.empty((tables, side**2), np.uint32), np.zeros(side**2, np.uint32)
+        scratch = counts, empty, np.empty((4, 2 * side), np.uint32)
 
         def work(levels, crops, out):
             measure_block(

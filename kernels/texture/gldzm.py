@@ -95,7 +95,7 @@ def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0,
         counts = [zone_distances(*piece, grey.max(initial=0), max(grey.shape)) for piece in pieces]
         voxels = [np.count_nonzero(piece) for piece, _ in pieces]
         if slices == MERGED:
-            counts, voxels = [sum(counts)], [sum(voxels)]
+            counts, voxels = [np.sum(counts, axis=0)], [np.sum(voxels)]
         found = [formulas(m, v) for m, v in zip(counts, voxels, strict=True) if v]
         if found:
             out[:] = np.mean(found, axis=0)
@@ -108,7 +108,7 @@ def zone_distances(grey, mask, top, largest):
     distances = border_distances(mask)
     for level, numbered in zones(grey):
         found = minimum(distances, numbered, np.arange(numbered.max()) + 1).astype(np.int64)
-        np.add.at(counts, (level - 1, found - 1), 1)
+        counts[level - 1] = np.bincount(found - 1, minlength=largest)
     return counts
 
 

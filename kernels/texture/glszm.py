@@ -97,7 +97,7 @@ def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0,
         counts = [zone_sizes(piece, grey.max(initial=0), grey.size) for piece in pieces]
         voxels = [np.count_nonzero(piece) for piece in pieces]
         if slices == MERGED:
-            counts, voxels = [sum(counts)], [sum(voxels)]
+            counts, voxels = [np.sum(counts, axis=0)], [np.sum(voxels)]
         found = [formulas(m, v) for m, v in zip(counts, voxels, strict=True) if v]
         if found:
             out[:] = np.mean(found, axis=0)
@@ -109,7 +109,7 @@ def zone_sizes(grey, top, largest):
     counts = np.zeros((top, largest), np.int64)
     for level, numbered in zones(grey):
         sizes = np.bincount(numbered[numbered > 0])[1:]
-        np.add.at(counts, (level - 1, sizes - 1), 1)
+        counts[level - 1] = np.bincount(sizes - 1, minlength=largest)
     return counts
 
 

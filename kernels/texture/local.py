@@ -228,7 +228,9 @@ def gpu(images, where, values, *, spacing):
 
 
 def check(dtype: np.dtype, shape: tuple[int, ...], *, spacing: tuple[float, ...], **_: Any) -> None:
-    """Distances are above 0."""
+    """Distances are above 0, and pixels are numbered in 32 bits."""
+    if np.prod(shape[1:], dtype=np.int64) > 2**30:
+        raise ValueError(f"local: an image may have 2^30 voxels, got one of {shape[1:]}")
     if not all(0 < step <= 1e3 for step in spacing):
         raise ValueError(f"local: spacing must be above 0, at most 1000 mm, got {spacing}")
 

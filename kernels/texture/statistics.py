@@ -10,7 +10,7 @@ regions     masks, one region an image; or `Regions` of labelled objects or wind
 values      float32 (regions, 18), computed in float64
 borders     none: no pixel has neighbours here
 cost        about 60 operations a pixel. Workspace: on the CPU, a thread, 512 KB or 4 bytes a pixel
-            of one region, as much again where most pixels are nearly alike; on the GPU 4 bytes a
+            of one region, as much again where nearly all pixels are alike; on the GPU 4 bytes a
             pixel of all boxes
 nan         NaN and infinite pixels leave the region. An empty region: all columns NaN. A flat one:
             every spread, skewness and kurtosis 0. A quotient of 0 and 0, and the robust mean
@@ -113,37 +113,35 @@ def formulas(v):
 
 
 @compiled
-def mean_between(values, low, high, origin, lanes):
+def mean_between(values, low, high, origin):
     """Mean of the values low .. high, summed as distances from `origin`; and their number."""
-    lanes[0] = 0.0
-    count = 0
+    lanes, count = np.zeros(LANES), 0
     for first in range(0, values.size, LANES):
         chunk = values[first : first + LANES]
         for x in range(chunk.size):
             v = np.float64(chunk[x])
             keep = (v >= low) & (v <= high)
-            lanes[0, x] += v - origin if keep else 0.0
+            lanes[x] += v - origin if keep else 0.0
             count += keep
-    return origin + fold(lanes[0]) / count, count
+    return origin + fold(lanes) / count, count
 
 
 @compiled
-def deviation_between(values, low, high, middle, lanes):
+def deviation_between(values, low, high, middle):
     """Sum of |v - middle| over the values low .. high."""
-    lanes[0] = 0.0
+    lanes = np.zeros(LANES)
     for first in range(0, values.size, LANES):
         chunk = values[first : first + LANES]
         for x in range(chunk.size):
             v = np.float64(chunk[x])
-            lanes[0, x] += abs(v - middle) if (v >= low) & (v <= high) else 0.0
-    return fold(lanes[0])
+            lanes[x] += abs(v - middle) if (v >= low) & (v <= high) else 0.0
+    return fold(lanes)
 
 
 @compiled
-def powers(values, mean, lanes):
+def powers(values, mean):
     """Sums of (v - mean)^p for p = 2, 3, 4."""
-    second, third, fourth = lanes[0], lanes[1], lanes[2]
-    second[:], third[:], fourth[:] = 0.0, 0.0, 0.0
+    second, third, fourth = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
     for first in range(0, values.size, LANES):
         chunk = values[first : first + LANES]
         for x in range(chunk.size):
@@ -156,7 +154,7 @@ def powers(values, mean, lanes):
 
 
 @compiled
-def describe(values, lanes, ranks, found, points, out):
+def describe(values, ranks, found, points, out):
     """The 18 features of the intensities of one region."""
     count = values.size
     least, greatest = extent(values)
@@ -164,9 +162,9 @@ def describe(values, lanes, ranks, found, points, out):
     order_statistics(values, least, greatest, ranks, found)
     percentiles(found, count, points)
     p10, p25, p50, p75, p90 = points[0], points[1], points[2], points[3], points[4]
-    mean, _ = mean_between(values, least, greatest, least, lanes)
-    robust_mean, robust_count = mean_between(values, p10, p90, least, lanes)
-    second, third, fourth = powers(values, mean, lanes)
+    mean, _ = mean_between(values, least, greatest, least)
+    robust_mean, robust_count = mean_between(values, p10, p90, least)
+    second, third, fourth = powers(values, mean)
     variance = second / count
 
     out[0] = mean
@@ -180,9 +178,9 @@ def describe(values, lanes, ranks, found, points, out):
     out[8] = greatest
     out[9] = p75 - p25
     out[10] = greatest - least
-    out[11] = deviation_between(values, least, greatest, mean, lanes) / count
-    out[12] = deviation_between(values, p10, p90, robust_mean, lanes) / robust_count
-    out[13] = deviation_between(values, least, greatest, p50, lanes) / count
+    out[11] = deviation_between(values, least, greatest, mean) / count
+    out[12] = deviation_between(values, p10, p90, robust_mean) / robust_count
+    out[13] = deviation_between(values, least, greatest, p50) / count
     out[14] = np.sqrt(variance) / mean
     out[15] = (p75 - p25) / (p75 + p25)
     out[16] = (variance + mean * mean) * count
@@ -192,13 +190,12 @@ def describe(values, lanes, ranks, found, points, out):
 @compiled
 def measure_block(values, spans, out):
     """Features of a block of regions; values and spans: see `_values.py`."""
-    lanes = np.empty((3, LANES))
     ranks, found = np.empty(2 * len(PERCENTS), np.int64), np.empty(2 * len(PERCENTS), np.float32)
     points = np.empty(len(PERCENTS))
     for region in range(len(spans)):
         start, count = spans[region, START], spans[region, COUNT]
         if count:
-            describe(values[start : start + count], lanes, ranks, found, points, out[region])
+            describe(values[start : start + count], ranks, found, points, out[region])
         else:
             out[region] = np.nan
 
@@ -220,6 +217,12 @@ def gpu(images, where, values):
 # ---- the kernel
 
 
+def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
+    """Pixels are numbered in 32 bits."""
+    if np.prod(shape[1:], dtype=np.int64) > 2**30:
+        raise ValueError(f"statistics: a region may have 2^30 voxels, got one of {shape[1:]}")
+
+
 def columns(**_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
     return tuple(f"statistics.{feature.name}" for feature in FEATURES)
@@ -233,6 +236,7 @@ statistics = RegionMeasure(
     gpu=gpu,
     names=columns,
     features=FEATURES,
+    validate=check,
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={},
