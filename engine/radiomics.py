@@ -146,7 +146,8 @@ class Radiomics:
         """
         image, drawn, inside, spacing = region
         measured = np.where(inside, image, np.float32(np.nan))
-        found = {"region.voxels": int(inside.sum()), "region.status": status(image, inside)}
+        found = {"region.voxels": float(inside.sum())}
+        found["region.status"] = float(status(image, inside))
         for family in self.families:
             kernel: Any = kernels.catalogue()[family]
             shape = family in AS_DRAWN  # what re-segmentation took has no intensity there
@@ -197,7 +198,8 @@ class Radiomics:
             wanted["low"] = float(low)
             wanted["levels"] = max(2, int((high - low) // self.width) + 1)
         wanted |= self.parameters.get(family, {})
-        if "levels" in known and wanted["levels"] > (most := known["levels"].high):
+        most = known["levels"].high if "levels" in known else None
+        if most and wanted["levels"] > most:
             raise UserError(f"bins of {self.width} are {wanted['levels']} levels: at most {most}")
         return {name: wanted[name] for name in known if name in wanted}
 

@@ -21,6 +21,14 @@ def place(i, ratio, last):
 
 
 @compiled
+def copy(source, step, out):
+    """Every `step`-th pixel."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            out[y, x] = source[y * step, x * step]
+
+
+@compiled
 def shrink(image, step, small):
     """Every `step`-th pixel; what is not finite is 0."""
     for y in range(small.shape[0]):
@@ -191,19 +199,23 @@ def measure_images(first, stop, images, labels, table, nodes, begins, order, ste
         image = images[rows[0, 0]]
         cover = labels[rows[0, 0]] if labels.size else labels[0]
         shrink(image, steps[0], small)
-        back[:] = small[:: steps[1], :: steps[1]]
+        copy(small, steps[1], back)
         extreme(back, radius, 1.0, low)
         extreme(low, radius, -1.0, back)
         subtract(small, back, ratios[1, 0], ratios[1, 1])
-        size = ((boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])).sum()
+        size = 0
+        for node in boxes:
+            size += (node[1] - node[0]) * (node[3] - node[2])
         weights, means = np.empty(size), np.empty(len(rows))
         pixels = np.empty(len(rows), np.int64)
         weigh_regions(image, cover, rows, boxes, small, ratios[0], weights, means, pixels)
-        start = means.copy()
-        eroded[:] = small
+        start = np.empty(len(rows))
+        for r in range(len(rows)):
+            start[r] = means[r]
+        copy(small, 1, eroded)
         for k in range(values.shape[1]):
             erode(eroded, found)
-            eroded[:] = found
+            copy(found, 1, eroded)
             reconstruct(found, small)
             at = 0
             for r in range(len(rows)):

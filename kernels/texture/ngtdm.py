@@ -121,6 +121,7 @@ SUM = np.uint32((1 << COUNT_AT) - 1)
 
 @compiled
 def unit_of_differences(crop):
+    """Units of a difference of one level: a power of two, so that no sum can overflow."""
     return 32.0 * unit_of(crop[TOP] * crop[VOXELS])
 
 

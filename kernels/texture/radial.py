@@ -113,7 +113,8 @@ def ring_features(sums, counts):
 def columns_to_edge(inside, down):
     """down[y, x]: pixels to the nearest one outside in the column; 0 outside."""
     h, w = inside.shape
-    down[0] = inside[0]
+    for x in range(w):
+        down[0, x] = inside[0, x]
     for y in range(1, h):
         for x in range(w):
             down[y, x] = (down[y - 1, x] + 1) * np.int32(inside[y, x])
@@ -235,7 +236,8 @@ def measure(first, stop, images, labels, table, rings, values):
             row = images[image, box[0] + y, box[2] : box[3]]
             beside = cover[box[0] + y, box[2] : box[3]] if cover.size else cover[0]
             mark(inside[y], row, beside, label)
-            total += inside[y].sum()
+            for x in range(w):
+                total += inside[y, x]
         if total == 0:
             values[region] = np.nan
             continue
