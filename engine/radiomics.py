@@ -188,7 +188,8 @@ class Radiomics:
     ) -> dict[str, Any]:
         """What this family's kernel is given."""
         known = kernels.catalogue()[family].parameters
-        wanted = {f.name: getattr(self, f.name) for f in fields(self)} | {"spacing": spacing}
+        wanted: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        wanted["spacing"] = spacing
         if self.binning in ("width", "aligned") and intensities.size:
             low, high = intensities.min(), intensities.max()
             if self.binning == "width" and self.range:

@@ -101,7 +101,7 @@ def outer(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return z[:, None, None] * y[:, None] * x
 
 
-def spread(kernel: np.ndarray, shape: tuple[int, ...], place: tuple[int, ...]) -> np.ndarray:
+def spread(kernel: np.ndarray, shape: tuple[int, ...], place: list[int]) -> np.ndarray:
     """Zeros with the kernel around a place."""
     out = np.zeros(shape)
     out[
@@ -112,7 +112,7 @@ def spread(kernel: np.ndarray, shape: tuple[int, ...], place: tuple[int, ...]) -
 
 def test_an_impulse_gives_the_kernel(digital):
     impulse = digital("impulse")
-    (place,) = np.argwhere(impulse[0])
+    (place,) = np.argwhere(impulse[0]).tolist()
     peak, shape = float(impulse.max()), impulse.shape[1:]
 
     level, edge, spot = (
@@ -139,7 +139,7 @@ def test_an_impulse_gives_the_kernel(digital):
 def test_an_impulse_gives_the_sampled_laplacian_within_the_tolerance(digital):
     """1 % of the range; the standard samples the formula and corrects nothing."""
     impulse = digital("impulse")
-    (place,) = np.argwhere(impulse[0])
+    (place,) = np.argwhere(impulse[0]).tolist()
     sigma = 1.5
     square = (np.indices((13, 13, 13)) - 6.0) ** 2
     square = square.sum(axis=0) / sigma**2

@@ -97,7 +97,7 @@ def test_the_laplacian_is_close_to_that_of_scipy(shape):
     images = noise(*shape)
     want = [ndimage.gaussian_laplace(i.astype(float), 1.5, mode="nearest") for i in images]
     found = mk.laplacian(images, sigma=1.5, borders="nearest")
-    np.testing.assert_allclose(found, want, atol=2e-3 * np.std(want))
+    np.testing.assert_allclose(found, want, atol=2e-3 * float(np.std(want)))
 
 
 def test_the_laplacian_sees_no_shading():

@@ -45,7 +45,8 @@ def _scipy(
     from medkern.kernels.enhance.subband import along_axes
 
     filters = [(f + f[::-1]) / 2 for f in along_axes(wavelet, band, level)]
-    places = {tuple(band[a] for a in order): order for order in permutations(range(image.ndim))}
+    letters = band[::-1]  # filters and axes begin with z
+    places = {tuple(letters[a] for a in order): order for order in permutations(range(image.ndim))}
     total = np.zeros_like(image)
     for order in places.values():
         one = image

@@ -25,7 +25,7 @@ INFINITE = np.float32(np.inf)
 
 
 class Products(NamedTuple):
-    """A bank as compiled code takes it; images have a third axis of one slice."""
+    """A bank as compiled code takes it; images are volumes of one slice, of which z is left out."""
 
     taps: np.ndarray
     radii: np.ndarray
@@ -40,7 +40,7 @@ class Products(NamedTuple):
             one = np.zeros_like(taps[:, :1])
             one[..., 0] = 1
             taps, radii = np.concatenate([one, taps], 1), np.pad(radii, ((0, 0), (1, 0)))
-            new[1:] += 1
+            new += 1
         return cls(taps, radii.astype(np.int64), new, np.array(bank.both), bank.largest)
 
 
@@ -168,7 +168,8 @@ def _some_tiles(first, stop, volumes, out, products, reach, borders, absolute):
     tile = memory[: slices * area].reshape((slices, high, width))
     pooled = np.empty(band, np.float32)
     after = slices * area
-    places = (0, after, after + area, after + area + band)
+    flat = products.first_new[0] > 0  # the slice of an image is what a sum along z would give
+    places = (0, 0 if flat else after, after + area, after + area + band)
     layout = places, (area, width, 1), (area, band, band - 2 * bx)
     for item in range(first, stop):
         rest, x = item // across, item % across * COLUMNS

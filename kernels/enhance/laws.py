@@ -148,5 +148,5 @@ laws = Filter(
     ndim=(3, 4),
     result=lambda dtype, **_: np.float32,
     tolerance=5e-6,
-    peers=("scipy.ndimage:correlate1d", "cv2:sepFilter2D"),
+    peers=("cv2:sepFilter2D", "scipy.ndimage:convolve1d"),
 )

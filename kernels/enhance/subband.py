@@ -135,5 +135,5 @@ subband = Filter(
     ndim=(3, 4),
     result=lambda dtype, **_: np.float32,
     tolerance=5e-6,
-    peers=("pywt:swt2", "scipy.ndimage:correlate1d"),
+    peers=("pywt:swt2", "scipy.ndimage:convolve1d"),
 )

@@ -1,8 +1,8 @@
 // What morphology.py counts of every region: cubes of the surface mesh, moments, ends of rows, and
 // the intensities of its box. Integers only, so that the values are those of the CPU.
 // One block of 256 threads a region, a warp a row; blocks go on with region + gridDim.x.
-// LABEL is the labels' type, or that of the images if BOXES = 1: regions are whole boxes. The label 0
-// stands for any other than 0.
+// LABEL is the labels' type, or that of the images if BOXES = 1: regions are whole boxes. The
+// label 0 stands for any other than 0.
 #include "_information.cuh"
 
 enum : int { MOMENTS = 10, CUBES = WARP - 1 };  // cubes that a warp takes from 32 columns

@@ -1,8 +1,8 @@
 // What shape2d.py counts of every region: sums of coordinates, pixels of the outline, squares of
 // four pixels and the ends of rows. Integers only, so that the values are those of the CPU.
 // One block of 256 threads a region, a warp a row; blocks go on with region + gridDim.x.
-// LABEL is the labels' type, or that of the images if BOXES = 1: regions are whole boxes. The label 0
-// stands for any other than 0.
+// LABEL is the labels' type, or that of the images if BOXES = 1: regions are whole boxes. The
+// label 0 stands for any other than 0.
 #include "_information.cuh"
 
 enum : int { SUMS = 10, COUNTS = 16 };  // in the order of _shape2d_features.py: sums first
