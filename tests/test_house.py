@@ -147,7 +147,8 @@ def test_a_kernel_file_says_what_a_user_must_know(path: Path):
 
 @pytest.mark.parametrize("path", kernel_files(), ids=lambda p: p.stem)
 def test_every_kernel_has_its_gpu_twin_and_a_line_in_the_catalogue(path: Path):
-    assert path.with_suffix(".cu").exists(), f"{path.stem}.cu is missing"
+    borrowed = "made_of=" in path.read_text()  # it launches what other kernels have
+    assert borrowed or path.with_suffix(".cu").exists(), f"{path.stem}.cu is missing"
     table = (ROOT / "kernels/__init__.py").read_text()
     assert f"from .{path.parent.name}.{path.stem} import {path.stem} as {path.stem}" in table
 

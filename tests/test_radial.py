@@ -36,7 +36,7 @@ def test_values_are_cellprofiler_s():
     mask[0, 20:, 17:24] = 0
     inside = mask[0] != 0
     to_edge: Any = ndimage.distance_transform_edt(inside)
-    centre = np.unravel_index(np.argmax(to_edge), inside.shape)
+    centre: Any = np.unravel_index(np.argmax(to_edge), inside.shape)
     costs = np.where(inside, 1.0, np.inf)
     from_centre, _ = graph.MCP_Geometric(costs).find_costs([centre])
     t = from_centre[inside] / (from_centre[inside] + to_edge[inside] + 0.001)

@@ -25,26 +25,19 @@ TURNS_NEARLY = {"statistics", "ivh"}  # sums of pixels, in another order; so are
 seeds = st.integers(0, 2**32 - 1)
 densities = st.sampled_from([0.3, 0.8, 1.0])
 tops = st.sampled_from([0, 3, 40])
-FLAT = "glrlm: a flat region spoils the counts of one with more levels that follows it"
-EMPTY = "glrlm: an empty region raises; a flat one spoils the region that follows"
-TIED = "morphology: of oriented boxes of equal volume, the reference takes another"
 few = settings(max_examples=8, deadline=None)
 
 
-def over(names: Any, **broken: str) -> Any:
-    """Parametrises over these kernels and the ranks they take; `broken`: why one does not pass."""
+def over(names: Any) -> Any:
+    """Parametrises over these kernels and the ranks they take."""
     return pytest.mark.parametrize(
         ("kernel", "rank"),
         [
-            pytest.param(KERNELS[name], rank, id=f"{name}-{rank - 1}d", marks=marks)
+            pytest.param(
+                KERNELS[name], rank, id=f"{name}-{rank - 1}d", marks=pytest.mark.xdist_group(name)
+            )
             for name in KERNELS
             if name in names
-            for marks in [
-                (
-                    pytest.mark.xdist_group(name),
-                    *(pytest.mark.xfail(reason=why) for key, why in broken.items() if key == name),
-                )
-            ]
             for rank in KERNELS[name].ndim
         ],
     )
@@ -68,7 +61,7 @@ def same(got: np.ndarray, want: np.ndarray, kernel: RegionMeasure, chosen: Any) 
 # ---- where regions stand in the table, and in the image
 
 
-@over(KERNELS, glrlm=FLAT)
+@over(KERNELS)
 @given(seed=seeds, top=tops)
 @few
 def test_the_order_of_regions_does_not_matter(kernel, rank, seed, top):
@@ -191,7 +184,7 @@ def odd_regions() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-@over(KERNELS, glrlm=EMPTY, textures=EMPTY, morphology=TIED)
+@over(KERNELS)
 def test_degenerate_regions_are_measured_like_any_other(kernel, rank):
     odd = odd_regions()
     depths = {3: (), 4: (1,)}[rank]

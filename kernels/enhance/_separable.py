@@ -12,7 +12,7 @@ product, 4 in images and 24 in volumes, takes the largest or the mean response:
              way have the mean  e x e x e + s (o x o x o),  s the sign of the permutation; many of
              these are equal or cancel
 
-source  IBSI reference manual on convolutional filters (arXiv 2006.05470), sections 2 and 3
+source  IBSI reference manual on convolutional filters (arXiv 2006.05470)
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ with step 1, the width of the tile, or the size of a slice; only borders are com
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from .._cpu import compiled, frozen_view
 from .._inner import inner
 from ._separable import BORDERS, Bank
 
-SLICES, ROWS, COLUMNS = 8, 32, 128  # of a tile
+TILE = {2: (1, 32, 1024), 3: (8, 16, 256)}  # slices, rows, columns: memory likes long rows
 BLOCK = 1024  # sums that the first level cache holds with their pixels
 NAN = np.float32(np.nan)
 INFINITE = np.float32(np.inf)
@@ -35,13 +36,14 @@ class Products(NamedTuple):
 
     @classmethod
     def of(cls, bank: Bank) -> Products:
-        taps, radii, new = bank.taps(), bank.radii, np.array(bank.first_new())
-        if bank.axes == 2:
-            one = np.zeros_like(taps[:, :1])
-            one[..., 0] = 1
-            taps, radii = np.concatenate([one, taps], 1), np.pad(radii, ((0, 0), (1, 0)))
-            new += 1
-        return cls(taps, radii.astype(np.int64), new, np.array(bank.both), bank.largest)
+        left_out = 3 - bank.axes
+        return cls(
+            np.pad(bank.taps(), ((0, 0), (left_out, 0), (0, 0))),
+            np.pad(bank.radii.astype(np.int64), ((0, 0), (left_out, 0))),
+            np.array(bank.first_new()) + left_out,
+            np.array(bank.both),
+            bank.largest,
+        )
 
 
 def apply(
@@ -51,12 +53,13 @@ def apply(
     flat = images.ndim == 3
     volumes, results = (images[:, None], out[:, None]) if flat else (images, out)
     n, d, h, w = volumes.shape
-    tiles = n * -(-d // SLICES) * -(-h // ROWS) * -(-w // COLUMNS)
+    size = TILE[bank.axes]
+    tiles = n * prod(-(-a // b) for a, b in zip((d, h, w), size, strict=True))
     products = Products.of(bank)
     reach = tuple(products.radii.max(axis=0).tolist())
     _threads.run(
         *(_some_tiles, tiles, frozen_view(volumes), results, products),
-        *(reach, BORDERS.index(borders), absolute),
+        *(size, reach, BORDERS.index(borders), absolute),
     )
 
 
@@ -156,32 +159,32 @@ def _respond(memory, pooled, k, products, borders, layout):
 
 
 @compiled
-def _some_tiles(first, stop, volumes, out, products, reach, borders, absolute):
+def _some_tiles(first, stop, volumes, out, products, size, reach, borders, absolute):
     """Tiles first .. stop - 1 of the batch; `reach` is how far the kernels go along each axis."""
     _, d, h, w = volumes.shape
-    deep, down, across = -(-d // SLICES), -(-h // ROWS), -(-w // COLUMNS)
-    bz, by, bx = reach
-    rows, columns = min(ROWS, h), min(COLUMNS, w)
-    high, width, slices = rows + 2 * by, columns + 2 * bx, min(SLICES, d) + 2 * bz
+    deep, down, across = -(-d // size[0]), -(-h // size[1]), -(-w // size[2])
+    (bz, by, bx), slices = reach, min(size[0], d)
+    rows, columns = min(size[1], h), min(size[2], w)
+    high, width, together = rows + 2 * by, columns + 2 * bx, slices + 2 * bz
     area, band = high * width, rows * width
-    memory = np.empty((slices + 1) * area + 2 * band, np.float32)
-    tile = memory[: slices * area].reshape((slices, high, width))
+    memory = np.empty((together + 1) * area + 2 * band, np.float32)
+    tile = memory[: together * area].reshape((together, high, width))
     pooled = np.empty(band, np.float32)
-    after = slices * area
+    after = together * area
     flat = products.first_new[0] > 0  # the slice of an image is what a sum along z would give
     places = (0, 0 if flat else after, after + area, after + area + band)
     layout = places, (area, width, 1), (area, band, band - 2 * bx)
     for item in range(first, stop):
-        rest, x = item // across, item % across * COLUMNS
-        rest, y = rest // down, rest % down * ROWS
-        volume, z = rest // deep, rest % deep * SLICES
-        for k in range(min(SLICES, d - z) + 2 * bz):
+        rest, x = item // across, item % across * columns
+        rest, y = rest // down, rest % down * rows
+        volume, z = rest // deep, rest % deep * slices
+        for k in range(min(slices, d - z) + 2 * bz):
             at = _place(z - bz + k, d, borders)
             if at < 0:
                 tile[k] = 0
             else:
                 _load(tile[k], volumes[volume, at], y - by, x - bx, borders, absolute)
-        for k in range(min(SLICES, d - z)):
+        for k in range(min(slices, d - z)):
             _respond(memory, pooled[: band - 2 * bx], k, products, reach, layout)
             for j in range(min(rows, h - y)):
                 line = out[volume, z + k, y + j, x : x + columns]

@@ -11,12 +11,12 @@ sigma sqrt(number of axes) have the lowest values, dark ones the highest.
 images  (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32; out has the same shape and is
         float32, in the intensity unit of the images a pixel^2. sigma is in pixels
 borders see the parameter; the standard's reference values have "mirror"
-cost    a pixel is read and written once. 20 operations a pixel, axis and unit of `truncate sigma`
-        (32 in volumes). CPU: 0.1 MB a thread, of volumes 1 MB for sigma = 2 and 8 MB for
-        sigma = 10 (truncate = 4). GPU: a copy of the images in float32 (of volumes two)
+cost    a pixel is read and written once. 16 operations a pixel and unit of `truncate sigma`, in
+        volumes 32. CPU: 1 MB a thread; of volumes 1 MB for sigma = 2 and 12 MB for sigma = 10
+        (truncate = 4). GPU: a copy of the images in float32 (of volumes two)
 error   that of float32 sums, below 1e-6 of the largest pixel
 nan     a NaN or an infinity makes its window, 2 r + 1 pixels wide, NaN
-source  IBSI reference manual on convolutional filters (arXiv 2006.05470), section 3.2, L6PA;
+source  IBSI reference manual on convolutional filters (arXiv 2006.05470), L6PA;
         D. Marr, E. Hildreth, Theory of edge detection, Proc. R. Soc. Lond. B 207, 1980
 """
 

@@ -18,7 +18,7 @@ cost    a pixel is read and written once (with energy r twice more). An axis cos
         images in float32 (of volumes two)
 nan     a NaN or an infinity makes its window, of all rotations, NaN; the energy spreads it by d
 source  K. I. Laws, Rapid texture identification, Proc. SPIE 238, 1980; IBSI reference manual on
-        convolutional filters (arXiv 2006.05470), section 3.3, JTXT
+        convolutional filters (arXiv 2006.05470), JTXT
 """
 
 from typing import Any

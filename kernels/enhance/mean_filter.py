@@ -5,10 +5,10 @@
 images  (n, h, w), or (n, d, h, w) with windows of (2r+1)^3, uint8, uint16, int16 or float32; out
         has the same shape and is float32, in the intensity unit of the images
 borders see the parameter; the standard's reference values have "mirror"
-cost    a pixel is read and written once; 4 r + 2 operations an axis. CPU: 0.1 MB a
-        thread, of volumes up to 1.5 MB. GPU: a copy of the images in float32 (of volumes two)
+cost    a pixel is read and written once; 4 r + 2 operations an axis. CPU: up to 1 MB a
+        thread, of volumes 2 MB. GPU: a copy of the images in float32 (of volumes two)
 nan     a NaN or an infinity makes its window NaN
-source  IBSI reference manual on convolutional filters (arXiv 2006.05470), section 3.1, S60F, whose
+source  IBSI reference manual on convolutional filters (arXiv 2006.05470), S60F, whose
         support M is 2 r + 1
 """
 

@@ -12,14 +12,14 @@ With pooling out is the largest or the mean response over all right-angle rotati
 images  (n, h, w) or (n, d, h, w) uint8, uint16, int16 or float32; out has the same shape and is
         float32, in the intensity unit of the images (filters of norm 1, as in PyWavelets)
 borders see the parameter; the standard's reference values have "mirror"
-cost    a pixel is read and written once; a product of filters of even length n costs 2 n + 2
-        operations a level 1 pixel and axis, twice as many a level more. Products: 1 for `none`, up
-        to 3 for `average`, up to 24 for `max`. CPU, a thread: volumes 1 MB for level 1 and 2 and up
-        to 20 MB for level 4, images 0.2 MB. GPU: a
-        copy of the images in float32 (of volumes two)
+cost    a pixel is read and written once. A filter of level j has n (2^j - 1) + 1 taps, n those of
+        the wavelet: 2 operations a tap, axis and product. Products: 1 for `none`, up to 4 (in
+        volumes 3) for `average`, up to 4 (in volumes 24) for `max`. CPU: 1 MB a thread for level 1
+        and 2, of volumes up to 27 MB for level 4. GPU: a copy of the images in float32 (of
+        volumes two)
 nan     a NaN or an infinity makes its window NaN
 source  I. Daubechies, Ten lectures on wavelets, 1992; IBSI reference manual on convolutional
-        filters (arXiv 2006.05470), section 3.5, 25BO; a filter of even length gets a zero at its
+        filters (arXiv 2006.05470); a filter of even length gets a zero at its
         end, so that its pivot is its middle
 """
 

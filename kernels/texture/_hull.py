@@ -15,6 +15,7 @@ from .._cpu import compiled
 from ._outline import chain, clear, widen
 
 SAME = 9  # decimals: normals of faces that agree in them are one
+EQUAL = 1e-9  # volumes of boxes that differ by less, relatively, are the same
 SHORT = 1e-9  # an edge is seen end on if its projection is that much shorter than the hull
 
 
@@ -168,12 +169,15 @@ def silhouette(direction, faces, neighbours, normals, ends):
 
 @compiled
 def smallest_box(directions, shadows, points, faces, neighbours, normals):
-    """Volume and area of the smallest box; directions in the order of their bounds."""
+    """Volume and area of the smallest box, of equal ones that of the least area.
+
+    directions are in the order of their bounds
+    """
     ends, rim = np.empty((3 * len(faces), 2), np.int64), np.empty((6 * len(faces), 3))
     best, area = np.inf, 0.0
     for k in range(len(directions)):
         height = shadows[k, 0]
-        if height * shadows[k, 1] >= best:
+        if height * shadows[k, 1] > best * (1 + EQUAL):
             break
         size = silhouette(directions[k], faces, neighbours, normals, ends)
         for e in range(2 * size):
@@ -192,7 +196,9 @@ def smallest_box(directions, shadows, points, faces, neighbours, normals):
             z, y, x = z / length, y / length, x / length
             long = along(rim, 2 * size, z, y, x)
             wide = along(rim, 2 * size, ny * x - nx * y, nx * z - nz * x, nz * y - ny * z)
-            if height * long * wide < best:
-                best = height * long * wide
-                area = 2.0 * (height * long + long * wide + wide * height)
+            volume = height * long * wide
+            surface = 2.0 * (height * long + long * wide + wide * height)
+            smaller = volume < best * (1 - EQUAL)
+            if smaller or (volume <= best * (1 + EQUAL) and surface < area):
+                best, area = volume, surface
     return best, area

@@ -288,7 +288,7 @@ def measure(
     """
     sizes = where.sizes.prod(axis=1)
     order = np.argsort(-sizes, kind="stable")  # the large first: threads end together
-    starts = _blocks(sizes[order], max(WORTH_A_THREAD, min(CACHED, sizes.sum() // threads())))
+    starts = blocks(sizes[order], max(WORTH_A_THREAD, min(CACHED, sizes.sum() // threads())))
     enough = len(starts) > threads()
     tasks: list[tuple[np.ndarray, Sequence[Part]]] = []
     for first, stop in pairwise(starts):
@@ -313,7 +313,7 @@ def measure(
     run(serve, len(tasks))
 
 
-def _blocks(sizes: np.ndarray, enough: int) -> np.ndarray:
+def blocks(sizes: np.ndarray, enough: int) -> np.ndarray:
     """Where blocks of regions start that have `enough` pixels together, and the end.
 
     sizes   in falling order: a region that is enough alone begins a block and ends it

@@ -22,7 +22,7 @@ from .. import _cuda
 from .._cpu import compiled, frozen_view
 from .._regions import ANY, Regions, volumes
 from .._threads import run, threads
-from ._levels import BLOCKS, CACHED, WORTH_A_THREAD, _blocks, on_device
+from ._levels import BLOCKS, CACHED, WORTH_A_THREAD, blocks, on_device
 
 _source = _cuda.Cuda(__file__)
 
@@ -115,18 +115,18 @@ def measure(
     """values = what `work` measures: `out` (m, columns) float64 for each block of regions."""
     sizes = where.sizes.prod(axis=1)
     order = np.argsort(-sizes, kind="stable")  # the large first: threads end together
-    starts = _blocks(sizes[order], max(WORTH_A_THREAD, min(CACHED, sizes.sum() // threads())))
-    blocks = [order[first:stop] for first, stop in pairwise(starts)]
+    starts = blocks(sizes[order], max(WORTH_A_THREAD, min(CACHED, sizes.sum() // threads())))
+    parts = [order[first:stop] for first, stop in pairwise(starts)]
 
     def serve(first: int, stop: int) -> None:
-        for rows in blocks[first:stop]:
+        for rows in parts[first:stop]:
             found, spans = cpu_values(images, where.some(rows), bounds)
             out = np.empty((len(rows), values.shape[1]))
             work(found, spans, out)
             with np.errstate(over="ignore"):  # an energy above float32 is infinite
                 values[rows] = out
 
-    run(serve, len(blocks))
+    run(serve, len(parts))
 
 
 # ---- CPU: sums and order statistics of one span

@@ -16,8 +16,8 @@ borders     outside the image is outside the region. Pixels that re-segmentation
             no zone, but steps are those in the region as it was before
 cost        4 or 13 comparisons and about 40 operations a pixel. Workspace: on the CPU, a thread,
             8 bytes a pixel of a block of 128 K pixels or of one region, and 2 (Ng + 1) bytes for
-            each pixel of the region's shortest side; on the GPU 8 bytes a pixel of all boxes, and
-            up to 256 MB for more than 64 levels or shortest sides of more than 128 pixels
+            each pixel of the region's shortest side; on the GPU 10 bytes a pixel of all boxes,
+            and up to 256 MB for more than 64 levels or shortest sides of more than 128 pixels
 nan         NaN and infinite pixels are removed likewise. Regions without a pixel left: all columns
             NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.9; Thibault, Angulo and Meyer 2014,

@@ -14,8 +14,8 @@ slices, directions  how the matrices are summed or their features averaged: see 
 borders     a run ends where the image or the region ends
 cost        4 or 13 times 12 operations and an increment a pixel. Workspace: on the CPU, a thread,
             256 KB or 4 bytes a pixel of one region, and 260 (Ng + 1) bytes; on the GPU 2 bytes a
-            pixel of all boxes, and up to 70 MB for more than 64 levels. Runs of more than 64 pixels
-            are listed, in at most 1 byte a pixel of one region, 13 for merged directions
+            pixel of all boxes, and up to 256 MB for more than 64 levels or pixels in line. Runs of
+            more than 64 pixels are listed, in 1/8 byte a pixel of one region and direction
 nan         NaN and infinite pixels leave the region. Empty regions: all columns NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.7; Galloway 1975, CGIP 4(2)
 """
@@ -84,6 +84,7 @@ FEATURES = declare(
 
 LONGEST = np.iinfo(np.uint16).max  # pixels of a run
 STRETCH = 1024  # pixels that are worked on at a time
+DUMP = 8  # cells for pixels where no run ends
 
 
 # ---- the definition
@@ -155,7 +156,7 @@ def count_rows(levels, first, stop, ends, counts, side, beyond, listed):
 def extend(here, before, after, grown, lengths, cells, side, dump):
     """Lengths of the runs as far as each pixel of a stretch, and the cells of those that end.
 
-    The other pixels get one of eight cells from `dump` on, in turn: no chain of increments.
+    The other pixels get one of the cells from `dump` on, in turn: no chain of increments.
     """
     longest = np.uint16(0)
     for x in range(here.size):
@@ -166,7 +167,7 @@ def extend(here, before, after, grown, lengths, cells, side, dump):
         longest = max(longest, length)
         counted = (level != after[x]) & (level != np.uint16(0)) & (length <= np.uint16(TABLED))
         cell = np.uint32(length) * side + np.uint32(level)
-        cells[x] = cell if counted else dump + np.uint32(x & 7)
+        cells[x] = cell if counted else dump + np.uint32(x % DUMP)
     return longest
 
 
@@ -174,7 +175,7 @@ def extend(here, before, after, grown, lengths, cells, side, dump):
 def count_lines(levels, first, stop, offset, lengths, cells, counts, side):
     """Runs along `offset` > 1; returns the longest. `lengths` start `offset` before `first`."""
     longest, step = np.uint16(0), min(offset, cells.size)
-    dump = np.uint32((TABLED + 1) * side)
+    dump = np.uint32(counts.size - DUMP)  # beyond the table of any region
     for at in range(first, stop, step):
         here = levels[at : min(at + step, stop)]
         n, k = here.size, at - first
@@ -221,7 +222,7 @@ def measure_block(levels, crops, directions, merged, sliced, table, counts, marg
     """Features of a block of regions.
 
     levels, crops    see `_levels.py`; directions int64 (m, 3): steps (z, y, x)
-    counts           uint32, (TABLED + 1) (Ng + 1) zeros, zeros again in the end, and 8 more
+    counts           uint32, (TABLED + 1) (Ng + 1) zeros, zeros again in the end, and DUMP more
     margins, low     scratch of `summarise`
     """
     offsets, totals = np.empty(len(directions), np.int64), np.empty(4, np.int64)
@@ -269,7 +270,7 @@ def part(images: Any, column: int, *, levels: int, directions: str, slices: str,
     offsets, merged = steps(images, slices), directions == MERGED
 
     def begin():
-        counts = np.zeros((TABLED + 1) * (levels + 1) + 8, np.uint32)
+        counts = np.zeros((TABLED + 1) * (levels + 1) + DUMP, np.uint32)
         scratch = counts, np.empty((2, levels), np.int64), np.empty(levels)
 
         def work(found, crops, out):

@@ -14,8 +14,8 @@ slices      zones of volumes, or of slices: their features averaged, or matrices
 borders     a zone ends where the image or the region ends
 cost        4 or 13 comparisons and about 30 operations a pixel. Workspace: on the CPU, a thread,
             10 bytes a pixel of a block of 128 K pixels or of one region, and 260 (Ng + 1) bytes; on
-            the GPU 10 bytes a pixel of all boxes, and up to 70 MB for more than 64 levels. Zones of
-            more than 64 pixels are listed, in at most 1 byte a pixel of one region
+            the GPU 10 bytes a pixel of all boxes, and up to 256 MB for tables and lists. Zones of
+            more than 64 pixels are listed, in 1/8 byte a pixel of one region
 nan         NaN and infinite pixels leave the region. Empty regions: all columns NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.8; Thibault, Angulo and Meyer 2014,
             IEEE TBE 61(3)

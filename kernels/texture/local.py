@@ -116,6 +116,7 @@ def widen(values, sums):
 
 @compiled
 def add(to, row):
+    """to += row, compiled once for each dtype."""
     for x in range(row.size):
         to[x] += row[x]
 
@@ -173,6 +174,7 @@ def search(images, labels, box, rows, reach, out):
 
 @compiled
 def search_some(first, stop, images, labels, boxes, rows, reach, found):
+    """`search` in the boxes first .. stop - 1."""
     for k in range(first, stop):
         search(images, labels, boxes[k], rows, reach, found[k])
 

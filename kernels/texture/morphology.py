@@ -36,7 +36,7 @@ from .._threads import run
 from . import _mesh
 from ._autocorrelation import moran_and_geary
 from ._ellipsoid import least_ellipsoid
-from ._hull import Hull, diameter, hull_of, oriented_box
+from ._hull import EQUAL, Hull, diameter, hull_of, oriented_box
 from ._levels import BLOCKS, on_device
 from ._morphology_features import (
     FEATURES,
@@ -114,8 +114,8 @@ def vertices_of(inside, spacing):
 
 
 def least_box(corners, normals):
-    """Sides of the smallest box that has a face on a face of a hull."""
-    best = np.full(3, np.inf)
+    """Sides of the smallest box that has a face on a face of a hull; of equal ones the rounder."""
+    boxes = []
     for normal in np.unique(np.round(normals, 12), axis=0):
         plane = np.linalg.svd(normal[None])[2][1:]
         shadow = corners @ plane.T
@@ -123,9 +123,9 @@ def least_box(corners, normals):
         for edge in np.roll(rim, -1, axis=0) - rim:
             y, x = edge / np.linalg.norm(edge)
             turned = rim @ np.array([[y, -x], [x, y]])
-            box = np.array([np.ptp(corners @ normal), *np.ptp(turned, axis=0)])
-            best = min(best, box, key=np.prod)
-    return best
+            boxes.append(np.array([np.ptp(corners @ normal), *np.ptp(turned, axis=0)]))
+    least = min(map(np.prod, boxes))
+    return min((b for b in boxes if b.prod() <= least * (1 + EQUAL)), key=box_area)
 
 
 def all_pairs(places, grey):
