@@ -8,8 +8,9 @@ from hypothesis import given, settings, strategies as st
 from scipy import ndimage
 
 from medkern import kernels as mk
+from medkern.kernels._wavelets import bank
 from medkern.kernels.enhance._separable import pooled, rotations
-from medkern.kernels.enhance._wavelets import NAMES, analysis
+from medkern.kernels.enhance.subband import WAVELETS
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -31,7 +32,7 @@ def test_a_product_of_different_kernels_has_all_its_rotations(axes, number):
     [("max", "LLH", 24), ("max", "HHH", 8), ("average", "LLH", 3), ("average", "HHH", 1)],
 )
 def test_pooling_needs_few_products(pooling, band, terms):
-    filters = tuple(np.append(analysis("db3")[letter == "H"], 0) for letter in band)
+    filters = tuple(np.append(bank("db3").analysis[int(letter == "H")], 0) for letter in band)
     assert len(pooled(filters, pooling).terms) == terms
 
 
@@ -63,10 +64,10 @@ def test_the_mean_over_all_rotations_of_an_edge_is_nothing():
 # ---- peers and invariants
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WAVELETS)
 def test_filters_are_those_of_pywavelets(name):
     wavelet = pytest.importorskip("pywt").Wavelet(name)
-    low, high = analysis(name)
+    low, high = bank(name).analysis
     np.testing.assert_allclose(low, wavelet.dec_lo, atol=1e-12)
     np.testing.assert_allclose(high, wavelet.dec_hi, atol=1e-12)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from medkern import kernels as mk
-from medkern.kernels.denoise._wavelet_filters import NAMES, bank
+from medkern.kernels._wavelets import NAMES, bank
 
 pywt = pytest.importorskip("pywt")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._wavelet_filters import Bank, bank
+from .._wavelets import Bank, bank
 
 
 @dataclass(frozen=True)

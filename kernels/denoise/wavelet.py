@@ -42,9 +42,9 @@ from .._cpu import frozen_view
 from .._kernel import Cost, Filter, Quality
 from .._parameter import Parameter
 from .._threads import run, threads
+from .._wavelets import NAMES, bank
 from . import _wavelet_cpu as passes
 from ._grid import groups
-from ._wavelet_filters import NAMES, bank
 from ._wavelet_plan import Plan, Setting, shifts, visu
 from .noise import SIGMA
 

@@ -30,10 +30,11 @@ import numpy as np
 
 from .._cuda import Cuda
 from .._kernel import Cost, Filter, Parameter
+from .._wavelets import bank
 from . import _separable_cpu, _separable_gpu
 from ._separable import BORDER, POOLING, Kernels, finite, pooled, respond_pooled
-from ._wavelets import NAMES, analysis
 
+WAVELETS = ("haar", "db2", "db3", "db4", "coif1")
 _source = Cuda(__file__)
 
 BANDS = tuple("".join(b) for axes in (2, 3) for b in product("LH", repeat=axes))
@@ -60,7 +61,7 @@ def along_axes(wavelet: str, band: str, level: int) -> Kernels:
 
 def along_axis(wavelet: str, letter: str, level: int) -> np.ndarray:
     """All levels as one filter."""
-    low, high = analysis(wavelet)
+    low, high = bank(wavelet).analysis
     result = np.ones(1)
     for i in range(level):
         last = high if letter == "H" and i == level - 1 else low
@@ -115,7 +116,7 @@ subband = Filter(
     gpu=gpu,
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={
-        "wavelet": Parameter("db3", "the wavelet", choices=NAMES),
+        "wavelet": Parameter("db3", "the wavelet", choices=WAVELETS),
         "band": Parameter(
             "LH", "low-pass or high-pass along x, y and, of volumes, z", choices=BANDS
         ),

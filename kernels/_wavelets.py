@@ -5,8 +5,9 @@
 A low-pass filter is a share of the zeros of P. Orthogonal wavelets take one of each pair z, 1/z:
 those inside the unit circle (db), or those whose phase is closest to linear (sym). Biorthogonal
 ones give some zeros to the analysis and the others to the synthesis, so that both are symmetric.
+The coiflet has two zero moments of the wavelet and, about its centre, of the scaling function.
 
-source  I. Daubechies, Ten lectures on wavelets, 1992, sections 6.1, 8.1.1 and 8.3
+source  I. Daubechies, Ten lectures on wavelets, 1992, sections 6.1, 8.1.1, 8.2 and 8.3
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from math import comb
 
 import numpy as np
 
-NAMES = ("haar", "db2", "db3", "db4", "db6", "db8", "sym4", "sym8", "bior2.2", "bior4.4")
+NAMES = ("haar", "db2", "db3", "db4", "db6", "db8", "sym4", "sym8", "bior2.2", "bior4.4", "coif1")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ def bank(name: str) -> Bank:
 
 def _orthogonal(name: str) -> np.ndarray:
     """The synthesis low-pass filter of 2 n coefficients, of norm 1."""
+    if name == "coif1":
+        r = np.sqrt(7)
+        return np.array([1 - r, 5 + r, 14 + 2 * r, 14 - 2 * r, 1 - r, -3 + r]) / (16 * np.sqrt(2))
     order = 1 if name == "haar" else int(name[2:] if name[:2] == "db" else name[3:])
     if name.startswith("sym"):
         taps = min(_choices(order), key=_bend)
