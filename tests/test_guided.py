@@ -79,7 +79,7 @@ def test_blocks_do_not_show(shape, radius):
     images = noisy(shape)
     got = guided(images, radius=radius, sigma=5.0)
     np.testing.assert_array_equal(got[-1:], guided(images[-1:], radius=radius, sigma=5.0))
-    want = guided.reference(images, radius=radius, strength=2.0, sigma=np.full(len(images), 5.0))
+    want = guided.reference(images, radius=radius, strength=2.6, sigma=np.full(len(images), 5.0))
     np.testing.assert_allclose(got, want, rtol=2e-6)
 
 
@@ -93,7 +93,7 @@ def test_an_edge_of_twenty_sigma_stays_narrow(blur):
     images = edge(blur)
     assert np.ptp(images) > EDGE
     got = guided(images, sigma=SIGMA)
-    assert width(got) <= width(images) + 0.15
+    assert width(got) <= width(images) + 0.25
     assert np.std(got[..., :20]) < 0.5 * SIGMA
 
 

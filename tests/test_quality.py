@@ -32,9 +32,6 @@ FAR = {  # where the measured noise is more than 0.3 dB behind the best level by
     # Loses contrast in proportion to its weight: best at a third of the noise on the phantom of
     # high contrast, at twice the noise where the noise is as high as the contrast.
     "tv": ("CT 5000", "MR repeats"),
-    # Its strength is such that a step of 20 sigma widens by less than 0.15 pixels; where noise is
-    # high, 1.4 times that strength would take more off, and widen the step by 0.25.
-    "guided": ("white 10", "white 25", "CT 5000"),
 }
 
 

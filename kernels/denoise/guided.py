@@ -13,7 +13,7 @@ cost    CPU: 3 steps a pixel for any radius along the first axis, about log2(2 r
         pixels along each axis; scratch 16 bytes a pixel (32 with a guide) of at most 2^24 pixels
         accuracy: variances are added up from squared deviations, never as a difference of large
         sums; the result is right to 5e-6 of the largest pixel at any offset and range of levels
-        edges: a step of 20 sigma widens by less than 0.15 pixels (from 10 to 90 %, defaults) and
+        edges: a step of 20 sigma widens by less than 0.25 pixels (from 10 to 90 %, defaults) and
         keeps the noise within radius of it
 nan     NaN and infinities make NaN of every pixel within 2 radius
 source  K. He, J. Sun, X. Tang, Guided image filtering, ECCV 2010; window sums after
@@ -284,7 +284,7 @@ guided = Filter(
             unit="pixels",
         ),
         "strength": Parameter(
-            2.0, "standard deviation of what is smoothed away, in sigmas", above=0
+            2.6, "standard deviation of what is smoothed away, in sigmas", above=0
         ),
         "sigma": replace(SIGMA, meaning=f"{SIGMA.meaning}; of a guide unlike the image: its own"),
     },
