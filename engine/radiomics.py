@@ -27,12 +27,9 @@ from medkern import kernels
 from .errors import UserError
 from .features import Features
 
-FAMILIES = tuple(
-    name for name in (
-        "morphology", "local", "statistics", "histogram", "ivh",
-        "glcm", "glrlm", "glszm", "gldzm", "ngtdm", "ngldm",
-    )
-    if name in kernels.catalogue()
+FAMILIES = (
+    "morphology", "local", "statistics", "histogram", "ivh",
+    "glcm", "glrlm", "glszm", "gldzm", "ngtdm", "ngldm",
 )  # fmt: skip
 AS_DRAWN = ("morphology", "gldzm")  # families that are measured on the morphological mask
 ORDER = {"nearest": 0, "linear": 1, "cubic": 3}  # of the spline
