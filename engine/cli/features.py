@@ -30,11 +30,9 @@ def features(
 ) -> None:
     """Measure images, one row each, or the regions of volumes, one row a region.
 
-    Examples:
+    Example: medkern features scans/ --recipe ct --out features.parquet
 
-    medkern features scans/ --recipe ct --out features.parquet
-
-    medkern features scans/ --masks masks/ --preset ibsi --settings lung.toml
+    Example: medkern features scans/ --masks masks/ --preset ibsi --settings lung.toml
     """
     from ..errors import UserError
 

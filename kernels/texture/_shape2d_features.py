@@ -57,6 +57,7 @@ def add_axes(mu, area, out):
     out[0] = 4.0 * np.sqrt(large)
     out[1] = 4.0 * np.sqrt(small)
     out[2] = np.sqrt(1.0 - small / large) if large > 0.0 else 0.0
+    mixed = mixed if abs(mixed) > FLAT * total else 0.0  # pi / 2 and -pi / 2 are one orientation
     out[3] = np.arctan2(mixed, difference) / 2.0 if spread > FLAT * total else 0.0
 
 

@@ -33,7 +33,7 @@ from .._kernel import Cost, Feature, Quality
 from .._regions import ANY, RegionMeasure, volumes
 from .._threads import run
 from ._levels import BLOCKS, on_device
-from ._shape2d_features import COUNTS, measure_outlines
+from ._shape2d_features import COUNTS, FLAT, measure_outlines
 
 _source = _cuda.Cuda(__file__)
 
@@ -91,15 +91,16 @@ def formulas(inside, top, left):
     spread = np.hypot(mu[2, 0] - mu[0, 2], 2 * mu[1, 1])
     total = mu[2, 0] + mu[0, 2]
     large, small = (total + spread) / 2 / area, max((total - spread) / 2 / area, 0.0)
-    small = small if small > 1e-12 * large else 0.0
-    angle = np.arctan2(2 * mu[1, 1], mu[2, 0] - mu[0, 2]) / 2
+    small = small if small > FLAT * large else 0.0
+    mixed = 2 * mu[1, 1] if abs(2 * mu[1, 1]) > FLAT * total else 0.0
+    angle = np.arctan2(mixed, mu[2, 0] - mu[0, 2]) / 2
     convex = convex_pixels(inside)
     hull = middles(convex)[ConvexHull(middles(convex)).vertices]
     return [
         area, around, np.sqrt(4 * area / np.pi), area / np.prod(high - low),
         4 * np.pi * area / around**2 if around else np.nan,
         4 * np.sqrt(large), 4 * np.sqrt(small), np.sqrt(1 - small / large) if large else 0.0,
-        angle if spread > 1e-12 * total else 0.0,
+        angle if spread > FLAT * total else 0.0,
         convex.sum(), area / convex.sum(), pdist(hull).max(), least_width(hull),
         top + low[0], left + low[1], top + high[0], left + high[1],
         euler_number(inside), *hu_moments(mu, area),
