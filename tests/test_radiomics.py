@@ -43,8 +43,8 @@ def phantom(data) -> Case:
     folder = data("ibsi_phantoms") / "ibsi_1_ct_radiomics_phantom" / "nifti"
     image = nibabel.load(folder / "image" / "phantom.nii.gz")
     mask = nibabel.load(folder / "mask" / "mask.nii.gz")
-    spacing = tuple(float(mm) for mm in image.header.get_zooms()[::-1])
-    return Case("phantom", np.rint(image.get_fdata()).T, np.rint(mask.get_fdata()).T, spacing)
+    x, y, z = (float(mm) for mm in image.header.get_zooms())
+    return Case("phantom", np.rint(image.get_fdata()).T, np.rint(mask.get_fdata()).T, (z, y, x))
 
 
 def consensus(folder: Path, name: str) -> dict[str, tuple[float, float]]:

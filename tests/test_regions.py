@@ -35,7 +35,7 @@ def test_every_label_of_every_image_is_a_region_with_its_box(labels):
         assert inside.sum() == (labels[n] == k).sum()
         for axis in range(3):  # the box is tight
             others = tuple(other for other in range(3) if other != axis)
-            along = inside.any(axis=others)
+            along = np.asarray(inside.any(axis=others))
             assert along[0] and along[-1]
 
 

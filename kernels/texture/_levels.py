@@ -290,6 +290,7 @@ def measure(
     order = np.argsort(-sizes, kind="stable")  # the large first: threads end together
     starts = blocks(sizes[order], max(WORTH_A_THREAD, min(CACHED, sizes.sum() // threads())))
     enough = len(starts) > threads()
+    parts = sorted(parts, key=lambda part: part.removed)  # one crop for all that want the same
     tasks: list[tuple[np.ndarray, Sequence[Part]]] = []
     for first, stop in pairwise(starts):
         for some in [parts] if enough else ([part] for part in parts):
@@ -298,16 +299,16 @@ def measure(
     def serve(first: int, stop: int) -> None:
         works: dict[int, Work] = {}
         for rows, some in tasks[first:stop]:
-            cropped: int | None = None
-            for part in sorted(some, key=lambda p: p.removed):
-                if part.removed != cropped:
-                    cropped = part.removed
-                    levels, crops = cpu_crops(images, where.some(rows), scale, border, cropped)
+            made: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+            chosen = where.some(rows)
+            for part in some:
+                if part.removed not in made:
+                    made = {part.removed: cpu_crops(images, chosen, scale, border, part.removed)}
                 key = part.columns.start
                 if key not in works:
                     works[key] = part.begin()
                 out = np.empty((len(rows), part.columns.stop - key))
-                works[key](levels, crops, out)
+                works[key](*made[part.removed], out)
                 values[rows, part.columns] = out
 
     run(serve, len(tasks))
