@@ -159,12 +159,13 @@ def _put_removed(row, flags, labels, label, removed):
 
 
 @compiled
-def _extent(pixels, flags, lows, highs):
-    """Least and greatest pixel so far, by column: no chain of dependent comparisons."""
+def _extent(pixels, flags, lows, highs, numbers):
+    """Least and greatest pixel so far, and how many, by column: no chain of dependent steps."""
     for x in range(pixels.size):
         v = np.float32(pixels[x])
         lows[x] = v if (flags[x] != 0) & (v < lows[x]) else lows[x]
         highs[x] = v if (flags[x] != 0) & (v > highs[x]) else highs[x]
+        numbers[x] += flags[x]
 
 
 @compiled
@@ -207,25 +208,29 @@ def crop(images, labels, table, scale, removed, levels, crops):
         widest = max(widest, crops[m, WIDTH])
     flags = np.empty(widest, np.uint8)
     lows, highs = np.empty(widest, np.float32), np.empty(widest, np.float32)
+    numbers = np.empty(widest, np.uint32)
     for m in range(crops.shape[0]):
         image, label, z0, y0, x0 = table[m, 0], table[m, 1], table[m, 2], table[m, 4], table[m, 6]
         depth, height, width = crops[m, DEPTH], crops[m, HEIGHT], crops[m, WIDTH]
         x1 = x0 + width
-        lows[:width], highs[:width] = np.inf, -np.inf
+        lows[:width], highs[:width], numbers[:width] = np.inf, -np.inf, 0
         for z in range(depth):
             for y in range(height):
                 pixels = images[image, z0 + z, y0 + y, x0:x1]
                 inside = labels[image, z0 + z, y0 + y, x0:x1] if labels.size else labels[0, 0, 0]
                 _mark(flags, pixels, inside, label, scale.first, scale.last)
-                _extent(pixels, flags, lows, highs)
-        low, high = np.float64(np.inf), np.float64(-np.inf)
+                _extent(pixels, flags, lows, highs, numbers)
+        low, high, voxels = np.float64(np.inf), np.float64(-np.inf), np.int64(0)
         for x in range(width):
             low, high = min(low, np.float64(lows[x])), max(high, np.float64(highs[x]))
+            voxels += numbers[x]
         crops[m, TOP] = crops[m, VOXELS] = 0
         if low > high:
             continue
         gain, origin, step, last = _range_of(low, high, scale)
-        highest, voxels = np.uint16(0), np.int64(0)
+        highest, beyond = np.int64(level(high, gain, origin, step, top)), high >= last
+        if beyond:  # pixels above the last bin leave the region
+            highest, voxels = np.int64(0), np.int64(0)
         for z in range(depth):
             for y in range(height):
                 pixels = images[image, z0 + z, y0 + y, x0:x1]
@@ -234,9 +239,10 @@ def crop(images, labels, table, scale, removed, levels, crops):
                 at = crops[m, START] + z * crops[m, SLAB] + y * crops[m, ROW]
                 row = levels[at : at + width]
                 _row_of_levels(row, pixels, flags, gain, origin, step, top)
-                for x in range(width):
-                    highest = max(highest, row[x])
-                    voxels += flags[x]
+                if beyond:
+                    for x in range(width):
+                        highest = max(highest, np.int64(row[x]))
+                        voxels += flags[x]
                 if removed:
                     _put_removed(row, flags, inside, label, removed)
         crops[m, TOP], crops[m, VOXELS] = highest, voxels
