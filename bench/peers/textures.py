@@ -51,7 +51,9 @@ def _nyxus(images: np.ndarray, masks: np.ndarray | None, **parameters: Any) -> R
     groups = [f"*ALL_{family}*" for family in _FAMILIES_OF_NYXUS]
     engine = Nyxus(groups, n_feature_calc_threads=cores(), coarse_gray_depth=levels, ibsi=True)
     engine.set_metaparam("glcm/offset=1")
-    return lambda: engine.featurize(grey, inside)[list(_NYXUS)].to_numpy()
+    # named at each call: its default list of names grows from call to call
+    names = [f"image {k}" for k in range(len(grey))], [f"region {k}" for k in range(len(grey))]
+    return lambda: engine.featurize(grey, inside, *names)[list(_NYXUS)].to_numpy()
 
 
 def pyradiomics_features(images: np.ndarray, masks: np.ndarray, levels: int) -> np.ndarray:
