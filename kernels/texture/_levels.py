@@ -202,7 +202,8 @@ def crop(images, labels, table, scale, removed, levels, crops):
     level of pixels that leave the region; levels uint16 (cells,), crops: rows of `layout`, whose
     last two columns are filled
     """
-    levels[:] = np.uint16(0)
+    for cell in range(levels.size):
+        levels[cell] = np.uint16(0)
     top, widest = scale.levels - 1.0, np.int64(0)
     for m in range(crops.shape[0]):
         widest = max(widest, crops[m, WIDTH])

@@ -159,7 +159,9 @@ def count_directions(levels, offsets, counts, side, merged):
     """Counts of all offsets: a table each, or all in the first."""
     cells = side * side
     for m in range(counts.shape[0]):
-        counts[m, :cells] = np.uint32(0)
+        table = counts[m]
+        for cell in range(cells):
+            table[cell] = np.uint32(0)
     for m in range(0, offsets.size, 4):
         tables = counts if merged else counts[m : m + 4]
         count_pairs(levels, offsets[m : m + 4], tables, side)
@@ -191,7 +193,7 @@ def measure_block(levels, crops, directions, merged, sliced, table, counts, empt
         for piece in range(pieces):
             first = crop[START] + piece * size
             reach = levels[first : first + size + offsets.max()]
-            few = crop[VOXELS] < FEW * side * side // pieces
+            few = crop[VOXELS] < FEW * side * side * pieces
             if not few:
                 count_directions(reach, offsets, counts, side, merged)
             for m in range(1 if merged else len(offsets)):
