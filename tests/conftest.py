@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import ibsi
+import numpy as np
 import pytest
 
 from medkern.engine.cli import main
@@ -26,6 +28,18 @@ def data() -> Callable[[str], Path]:
         return path
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom(data: Callable[[str], Path]) -> tuple[np.ndarray, np.ndarray]:
+    """The digital phantom of the standard, as one volume with its mask."""
+    return ibsi.digital_phantom(data("ibsi_phantoms"))
+
+
+@pytest.fixture(scope="session")
+def consensus(data: Callable[[str], Path]) -> ibsi.Consensus:
+    """What the teams agreed on for the digital phantom: {tag: (value, tolerance)}."""
+    return ibsi.agreed(data("ibsi_phantoms"), "dig_phantom")
 
 
 class Ended(Exception):

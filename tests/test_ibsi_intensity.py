@@ -4,17 +4,14 @@ Every consensus value of intensity statistics, intensity histogram, intensity-vo
 local intensity, by the CPU code and by the GPU code in the interpreter.
 """
 
-import csv
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
+import ibsi
 import numpy as np
 import pytest
 
-from medkern.bench.ptx import Interpreter
-from medkern.kernels import Measure, _cuda
+from medkern.kernels import Measure
 from medkern.kernels.texture.histogram import histogram
 from medkern.kernels.texture.ivh import ivh
 from medkern.kernels.texture.local import local
@@ -50,69 +47,31 @@ SETTINGS: dict[str, tuple[Measure, dict[str, Any]]] = {
 }
 
 
-@cache
-def consensus(path: Path) -> dict[str, tuple[float, float]]:
-    """{tag: (value, tolerance)}; tags without a value are left out."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file, delimiter=";"))
-    return {
-        row["tag"]: (float(row["reference value"]), float(row["tolerance"]))
-        for row in rows
-        if row["reference value"]
-    }
-
-
-@pytest.fixture(scope="module")
-def phantom(data):
-    """(image, mask), uint8 (1, z, y, x): grey levels 1 to 6."""
-    arrays = np.load(data("ibsi_phantoms") / "ibsi_1_digital_phantom" / "digital_phantom_zyx.npz")
-    return arrays["image"][None].astype(np.uint8), arrays["mask"][None]
-
-
-@pytest.fixture(scope="module")
-def agreed(data):
-    return consensus(data("ibsi_phantoms") / "reference_values_ibsi1" / "ibsi_1_dig_phantom.csv")
-
-
-def on_the_gpu(kernel, image, mask, **parameters):
-    chosen = kernel.resolve(parameters)
-    names = kernel.names(**chosen)
-    values = np.empty((len(image), len(names)), np.float32)
-    with _cuda.running(Interpreter()):
-        kernel.gpu(image, kernel.place(image, mask), values, **chosen)
-    return values, names
-
-
-def on_the_cpu(kernel, image, mask, **parameters):
-    return kernel(image, mask, **parameters)
-
-
 def mismatches(found, agreed, family):
-    """Features off the consensus, compared as IBSI does: in the three digits of the table."""
+    """Features off the consensus."""
     wrong = []
     for name, tag in TAGS[family].items():
-        reference, tolerance = agreed[f"{FAMILY[family]}_{tag}"]
-        rounded = float(f"{found[name]:.2e}")
-        if abs(rounded - reference) > tolerance + 1e-9 * abs(reference):
-            wrong.append(f"{name}: {found[name]}, consensus {reference} +- {tolerance}")
+        wanted = agreed[f"{FAMILY[family]}_{tag}"]
+        if ibsi.misses(found[name], wanted):
+            wrong.append(f"{name}: {found[name]}, consensus {wanted}")
     return wrong
 
 
-@pytest.mark.parametrize("measure", [on_the_cpu, on_the_gpu])
+@pytest.mark.parametrize("measure", [ibsi.on_the_cpu, ibsi.on_the_gpu])
 @pytest.mark.parametrize("family", SETTINGS)
-def test_every_feature_meets_the_consensus(phantom, agreed, family, measure):
+def test_every_feature_meets_the_consensus(phantom, consensus, family, measure):
     kernel, parameters = SETTINGS[family]
     values, names = measure(kernel, *phantom, **parameters)
     found = dict(zip((name.split(".")[1] for name in names), values[0].tolist(), strict=True))
-    wrong = mismatches(found, agreed, family)
+    wrong = mismatches(found, consensus, family)
     assert not wrong, wrong
 
 
-def test_every_value_of_the_table_is_compared(agreed):
+def test_every_value_of_the_table_is_compared(consensus):
     """49 values: all but the area under the curve, on which there is no consensus."""
     compared = {f"{FAMILY[family]}_{tag}" for family, tags in TAGS.items() for tag in tags.values()}
     prefixes = tuple(f"{prefix}_" for prefix in FAMILY.values())
-    assert compared == {tag for tag in agreed if tag.startswith(prefixes)}
+    assert compared == {tag for tag in consensus if tag.startswith(prefixes)}
     assert {family: len(tags) for family, tags in TAGS.items()} == {
         "statistics": 18, "histogram": 23, "ivh": 6, "local": 2,
     }  # fmt: skip
@@ -152,8 +111,7 @@ def ct(data):
 
 @pytest.mark.parametrize("family", SETTINGS)
 def test_every_feature_of_configuration_a_of_the_ct_phantom(ct, data, family):
-    folder = data("ibsi_phantoms") / "reference_values_ibsi1"
-    agreed = consensus(folder / "ibsi_1_chest_config_a.csv")
+    agreed = ibsi.agreed(data("ibsi_phantoms"), "chest_config_a")
     image, mask, spacing = ct
     parameters = {
         "statistics": {},

@@ -1,10 +1,9 @@
 """The chain of radiomics: the standard's CT phantom, its grid and masks, and the command."""
 
-import csv
 from dataclasses import replace
-from math import floor, log10
 from pathlib import Path
 
+import ibsi
 import numpy as np
 import pytest
 
@@ -47,29 +46,11 @@ def phantom(data) -> Case:
     return Case("phantom", np.rint(image.get_fdata()).T, np.rint(mask.get_fdata()).T, (z, y, x))
 
 
-def consensus(folder: Path, name: str) -> dict[str, tuple[float, float]]:
-    """{tag: (value, tolerance)} of a configuration, where the teams agreed."""
-    path = folder / "reference_values_ibsi1" / f"ibsi_1_chest_config_{name}.csv"
-    with path.open(newline="") as file:
-        rows = [r for r in csv.DictReader(file, delimiter=";") if r["reference value"]]
-    return {r["tag"]: (float(r["reference value"]), float(r["tolerance"])) for r in rows}
-
-
-def tags(folder: Path, name: str, family: str, suffix: str) -> list[str]:
+def tags(folder: Path, name: str, family: str, ending: str) -> list[str]:
     """Tags of a family in the order of the table, which is that of the manual and of the kernel."""
-    path = folder / "reference_values_ibsi1" / f"ibsi_1_chest_config_{name}.csv"
-    with path.open(newline="") as file:
-        known = [row["tag"] for row in csv.DictReader(file, delimiter=";")]
+    known = [row["tag"] for row in ibsi.tags(folder, f"chest_config_{name}")]
     known = [t for t in known if not t.startswith("morph_mask")]  # these describe the chain
-    return [t for t in known if t.startswith(PREFIX[family] + "_") and t.endswith(suffix)]
-
-
-def wrong(found: float, value: float, tolerance: float) -> bool:
-    """As the standard compares: three significant digits."""
-    if not np.isfinite(found):
-        return True
-    digits = 2 - floor(log10(abs(found))) if found else 2
-    return abs(round(found, digits) - value) > tolerance + 1e-9 * abs(value)
+    return [t for t in known if t.startswith(PREFIX[family] + "_") and t.endswith(ending)]
 
 
 def aggregations(name: str, family: str) -> list[tuple[str, str, str]]:
@@ -87,7 +68,7 @@ def aggregations(name: str, family: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_consensus_on_the_ct_phantom_is_met(data, phantom, name, family):
     folder = data("ibsi_phantoms")
-    known, missed = consensus(folder, name), []
+    known, missed = ibsi.agreed(folder, f"chest_config_{name}"), []
     for slices, directions, ending in aggregations(name, family):
         chain = replace(
             CONFIGURATIONS[name], slices=slices, directions=directions, families=(family,)
@@ -95,7 +76,7 @@ def test_the_consensus_on_the_ct_phantom_is_met(data, phantom, name, family):
         values = chain.row(phantom).values[0, 2:].tolist()
         named = tags(folder, name, family, ending)
         for found, tag in zip(values, named, strict=True):
-            if tag in known and wrong(found, *known[tag]):
+            if tag in known and ibsi.misses(found, known[tag]):
                 missed.append(f"{tag}: {found}, consensus {known[tag]}")
     assert not missed, missed
 
