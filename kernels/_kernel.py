@@ -6,7 +6,8 @@ same signature, its parameters, and what tests and benchmarks must know about it
     Filter    images (n, h, w) -> images of the same shape and dtype    mk.median(images, radius=2)
     Measure   images + masks   -> values (regions, features) and names  mk.glcm(images, masks)
 
-Volumes are another rank, (n, d, h, w), never guessed: kernels whose `ndim` has 4 take them.
+Volumes are another rank, (n, d, h, w), never guessed: kernels whose `ndim` has 4 take them. Colours
+are a last axis, (n, h, w, 3), as decoders give them: kernels with `channels=3` take nothing else.
 
 The array decides where the work is done: NumPy in -> CPU, CuPy in -> GPU, JAX in -> the device it
 lives on; the result comes back in the same kind. There is no `device=`: the engine moves a batch
@@ -71,6 +72,8 @@ class Kernel(ABC):
     `examples` are the parameter sets that the contract test runs, the first on every dtype;
     `validate(dtype, shape, **parameters)` raises `ValueError` for what does not go together;
     `made_of` names the kernels whose code this one runs, and which are tested by themselves.
+    `inputs` names further arrays of the images' shape and dtype, with their meaning; they are given
+    by keyword, and are None if absent unless they are `required`.
     """
 
     name: str
@@ -89,6 +92,9 @@ class Kernel(ABC):
     quality: Quality = field(default_factory=Quality)
     validate: Callable[..., None] | None = None
     made_of: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    channels: int = 1
 
     @abstractmethod
     def __call__(self, images: Any, **parameters: Any) -> Any:
@@ -122,6 +128,7 @@ class Kernel(ABC):
             "backends": ["cpu", "gpu"],
             "dtypes": list(self.dtypes),
             "ndim": list(self.ndim),
+            "channels": self.channels,
             "parameters": {
                 name: {
                     "default": list(p.default) if isinstance(p.default, tuple) else p.default,
@@ -131,7 +138,7 @@ class Kernel(ABC):
                 }
                 for name, p in self.parameters.items()
             },
-            "inputs": dict(getattr(self, "inputs", {})),
+            "inputs": dict(self.inputs),
             "source": self.source,
         }
 
@@ -153,63 +160,21 @@ class Kernel(ABC):
             for name, value in chosen.items()
         }
 
-    def _document(self) -> str:
-        rows = [
-            f"{name:<12} {p.meaning} ({f'{p.range} {p.unit}'.strip()}; default {p.default})"
-            for name, p in self.parameters.items()
-        ]
-        return "\n".join([self.module_doc, "", "Parameters", "----------", *rows])
+    def grid(self, images: Any) -> tuple[int, ...]:
+        """The shape of images without their colours: that of masks and labels."""
+        return tuple(images.shape[: len(images.shape) - len(self._colours)])
 
-    def _check_images(self, images: Any) -> None:
-        if not hasattr(images, "dtype") or not hasattr(images, "shape"):
-            raise TypeError(f"{self.name} takes an array (n, h, w), got {type(images).__name__}")
-        if len(images.shape) not in self.ndim:
-            ranks = " or ".join("(n, d, h, w)" if n == 4 else "(n, h, w)" for n in self.ndim)
-            hint = "; one image is images[None]" if len(images.shape) == 2 else ""
-            raise ValueError(f"{self.name} takes {ranks}, got shape {tuple(images.shape)}{hint}")
-        if str(images.dtype) not in self.dtypes:
-            raise TypeError(
-                f"{self.name} takes {', '.join(self.dtypes)}, got {images.dtype}: "
-                "convert it yourself, nothing is converted in silence"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filter(Kernel):
-    """images (n, h, w) -> the same shape, and the same dtype unless `result` says another.
-
-    `cpu` and `gpu` are called as (images, out, **parameters). `inputs` names further arrays of the
-    images' shape and dtype, with their meaning; they are given by keyword and are None if absent.
-    `result(dtype, **parameters)` gives the dtype of the result.
-    """
-
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    result: Callable[..., Any] | None = None
-
-    def __call__(self, images: Any, *, out: Any = None, **parameters: Any) -> Any:
-        """Filter a batch; `out`, if given, receives the result and is returned."""
-        images, give_back = _native(images)
-        beside = self._beside(images, parameters)
-        chosen = self.resolve(parameters)
-        self._check_images(images)
-        if self.validate:
-            self.validate(images.dtype, images.shape, **chosen)
-        out = self._output(images, out, self.result_dtype(images.dtype, **chosen))
-        if out.size:
-            images = _readable(images)
-            run = self.cpu if isinstance(images, np.ndarray) else self.gpu
-            run(images, out, **self.settle(images, chosen), **beside)
-        return give_back(out)
-
-    def result_dtype(self, dtype: Any, **chosen: Any) -> np.dtype:
-        """The dtype of the result for images of `dtype`."""
-        return np.dtype(dtype if self.result is None else self.result(np.dtype(dtype), **chosen))
+    @property
+    def _colours(self) -> tuple[int, ...]:
+        return (self.channels,) if self.channels > 1 else ()
 
     def _beside(self, images: Any, given: dict[str, Any]) -> dict[str, Any]:
         """The further arrays, taken out of the given parameters and checked; None where absent."""
         found = {name: given.pop(name, None) for name in self.inputs}
         for name, array in found.items():
             if array is None:
+                if name in self.required:
+                    raise TypeError(f"{self.name} needs {name}: {self.inputs[name]}")
                 continue
             array, _ = _native(array)
             if type(array) is not type(images):
@@ -224,6 +189,59 @@ class Filter(Kernel):
                 )
             found[name] = _readable(array)
         return found
+
+    def _document(self) -> str:
+        rows = [
+            f"{name:<12} {p.meaning} ({f'{p.range} {p.unit}'.strip()}; default {p.default})"
+            for name, p in self.parameters.items()
+        ]
+        return "\n".join([self.module_doc, "", "Parameters", "----------", *rows])
+
+    def _check_images(self, images: Any) -> None:
+        if not hasattr(images, "dtype") or not hasattr(images, "shape"):
+            raise TypeError(f"{self.name} takes an array (n, h, w), got {type(images).__name__}")
+        grid = self.grid(images)
+        if len(grid) not in self.ndim or tuple(images.shape) != grid + self._colours:
+            last = f", {self.channels})" if self._colours else ")"
+            names = {3: "(n, h, w", 4: "(n, d, h, w"}
+            ranks = " or ".join(names[n] + last for n in self.ndim)
+            hint = "; one image is images[None]" if len(grid) == 2 else ""
+            raise ValueError(f"{self.name} takes {ranks}, got shape {tuple(images.shape)}{hint}")
+        if str(images.dtype) not in self.dtypes:
+            raise TypeError(
+                f"{self.name} takes {', '.join(self.dtypes)}, got {images.dtype}: "
+                "convert it yourself, nothing is converted in silence"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Kernel):
+    """images (n, h, w) -> the same shape, and the same dtype unless `result` says another.
+
+    `cpu` and `gpu` are called as (images, out, **parameters, **inputs).
+    `result(dtype, **parameters)` gives the dtype of the result.
+    """
+
+    result: Callable[..., Any] | None = None
+
+    def __call__(self, images: Any, *, out: Any = None, **parameters: Any) -> Any:
+        """Filter a batch; `out`, if given, receives the result and is returned."""
+        images, give_back = _native(images)
+        beside = self._beside(images, parameters)
+        chosen = self.resolve(parameters)
+        self._check_images(images)
+        if self.validate:
+            self.validate(images.dtype, self.grid(images), **chosen)
+        out = self._output(images, out, self.result_dtype(images.dtype, **chosen))
+        if out.size:
+            images = _readable(images)
+            run = self.cpu if isinstance(images, np.ndarray) else self.gpu
+            run(images, out, **self.settle(images, chosen), **beside)
+        return give_back(out)
+
+    def result_dtype(self, dtype: Any, **chosen: Any) -> np.dtype:
+        """The dtype of the result for images of `dtype`."""
+        return np.dtype(dtype if self.result is None else self.result(np.dtype(dtype), **chosen))
 
     def _output(self, images: Any, out: Any, dtype: np.dtype) -> Any:
         if out is None:
@@ -243,9 +261,9 @@ class Filter(Kernel):
 class Measure(Kernel):
     """images (n, h, w) or (n, d, h, w), masks of the same shape -> values (n, features) and names.
 
-    `cpu` and `gpu` are called as (images, masks, values, **parameters): masks uint8, 0 outside the
-    region; values float32 (n, features). `names(**parameters)` gives the columns; `features` says
-    what each measures, in the same order.
+    `cpu` and `gpu` are called as (images, masks, values, **parameters, **inputs): masks uint8, 0
+    outside the region; values float32 (n, features). `names(**parameters)` gives the columns;
+    `features` says what each measures, in the same order.
     """
 
     names: Callable[..., tuple[str, ...]]
@@ -256,10 +274,11 @@ class Measure(Kernel):
     ) -> tuple[Any, tuple[str, ...]]:
         """Measure every region of a batch; without masks the whole image is the region."""
         images, give_back = _native(images)
+        beside = self._beside(images, parameters)
         chosen = self.resolve(parameters)
         self._check_images(images)
         if self.validate:
-            self.validate(images.dtype, images.shape, **chosen)
+            self.validate(images.dtype, self.grid(images), **chosen)
         where = self.place(images, masks)
         names = self.names(**chosen)
         values = _cuda.empty(images, (len(where), len(names)), np.float32)
@@ -269,13 +288,13 @@ class Measure(Kernel):
             else:
                 run = self.cpu if isinstance(images, np.ndarray) else self.gpu
                 images = _readable(images)
-                run(images, where, values, **self.settle(images, chosen))
+                run(images, where, values, **self.settle(images, chosen), **beside)
         return give_back(values), names
 
     def place(self, images: Any, masks: Any = None) -> Any:
         """The second argument of `cpu`, `gpu` and `reference`: one row of values for each item."""
         if masks is None:
-            masks = _cuda.empty(images, images.shape, np.uint8)
+            masks = _cuda.empty(images, self.grid(images), np.uint8)
             masks[...] = 1
         return _readable(self._masks(images, masks))
 
@@ -285,8 +304,10 @@ class Measure(Kernel):
             raise TypeError(
                 f"{self.name}: masks must live where the images live, as {type(images).__name__}"
             )
-        if masks.shape != images.shape:
-            raise ValueError(f"{self.name}: masks are {masks.shape}, the images {images.shape}")
+        if masks.shape != self.grid(images):
+            raise ValueError(
+                f"{self.name}: masks are {masks.shape}, the images {self.grid(images)}"
+            )
         if str(masks.dtype) == "bool":
             return masks.view(np.uint8)
         if str(masks.dtype) != "uint8":

@@ -36,7 +36,7 @@ _source = _cuda.Cuda(__file__)
 class Regions:
     """A table of m regions, and the array that holds their labels.
 
-    shape   of the images: (n, h, w) or (n, d, h, w)
+    shape   of the images: (n, h, w) or (n, d, h, w), without colours
     table   int64 (m, 8): image, label, z0, z1, y0, y1, x0, x1; no pixel of a region lies outside
             its box. Ordered by image, then by label. Always in NumPy
     labels  None (regions are whole boxes), uint8 masks or int32 labels of that shape, where the
@@ -70,13 +70,17 @@ class Regions:
         return replace(self, table=self.table[rows])
 
     def crops(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(pixels, inside) of each region: its box (d, h, w), and a bool array of that shape."""
-        images, labels = volumes(images), None if self.labels is None else volumes(self.labels)
+        """(pixels, inside) of each region: its box (d, h, w), and a bool array of that shape.
+
+        The pixels of colour images are (d, h, w, channels).
+        """
+        images = images if len(self.shape) == 4 else images[:, None]
+        labels = None if self.labels is None else volumes(self.labels)
         for image, label, z0, z1, y0, y1, x0, x1 in self.table:
             box = (image, slice(z0, z1), slice(y0, y1), slice(x0, x1))
             pixels = images[box]
             if labels is None:
-                yield pixels, np.ones(pixels.shape, bool)
+                yield pixels, np.ones(pixels.shape[:3], bool)
             else:
                 yield pixels, labels[box] != 0 if label == ANY else labels[box] == label
 
@@ -219,12 +223,13 @@ class RegionMeasure(Measure):
     def place(self, images: Any, masks: Any = None) -> Regions:
         """The regions that masks, `Regions` or nothing stand for."""
         if masks is None:
-            return whole(tuple(images.shape))
+            return whole(self.grid(images))
         if not isinstance(masks, Regions):
             return of_masks(_readable(self._masks(images, masks)))
-        if masks.shape != tuple(images.shape):
+        if masks.shape != self.grid(images):
             raise ValueError(
-                f"{self.name}: the regions are of images {masks.shape}, these are {images.shape}"
+                f"{self.name}: the regions are of images {masks.shape}, "
+                f"these are {self.grid(images)}"
             )
         if masks.labels is not None and type(masks.labels) is not type(images):
             raise TypeError(

@@ -67,30 +67,47 @@ every_kernel = pytest.mark.parametrize(
 )
 
 
-def masks_of(images: np.ndarray) -> np.ndarray:
+def full(kernel: mk.Kernel, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of images that the kernel takes: with their colours."""
+    return (*shape, kernel.channels) if kernel.channels > 1 else shape
+
+
+def masks_of(kernel: mk.Kernel, images: np.ndarray) -> np.ndarray:
     """One disk-like region an image, 255 inside."""
-    y, x = np.indices(images.shape[-2:])
-    h, w = images.shape[-2:]
+    shape = kernel.grid(images)
+    y, x = np.indices(shape[-2:])
+    h, w = shape[-2:]
     inside = (y - h / 2) ** 2 / max(h, 2) ** 2 + (x - w / 2) ** 2 / max(w, 2) ** 2 < 0.2
-    return np.broadcast_to(inside * np.uint8(255), images.shape).copy()
+    return np.broadcast_to(inside * np.uint8(255), shape).copy()
+
+
+def beside(kernel: mk.Kernel, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The further arrays that a kernel takes: the images upside down."""
+    turned = np.ascontiguousarray(np.flip(images, axis=len(kernel.grid(images)) - 2))
+    return dict.fromkeys(kernel.inputs, turned)
+
+
+def needed(kernel: mk.Kernel, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Those without which it does nothing."""
+    return {name: a for name, a in beside(kernel, images).items() if name in kernel.required}
 
 
 def on_gpu(kernel: mk.Kernel, images: np.ndarray, runner: Any, **given: Any) -> np.ndarray:
     """What the GPU code makes of NumPy arrays when `runner` runs its launches."""
-    further = {k: v for k, v in given.items() if k not in kernel.parameters}
+    further = dict.fromkeys(kernel.inputs) | needed(kernel, images)
+    further |= {k: v for k, v in given.items() if k not in kernel.parameters}
     chosen = kernel.resolve({k: v for k, v in given.items() if k in kernel.parameters})
     chosen = kernel.settle(images, chosen)
     if isinstance(kernel, mk.Measure):
         out = np.empty((len(images), len(kernel.names(**chosen))), np.float32)
-        where = kernel.place(images, masks_of(images))
+        where = kernel.place(images, masks_of(kernel, images))
         if isinstance(where, Regions):  # on a device the box of a mask is the whole image
-            where = replace(where, table=whole(images.shape).table)
+            where = replace(where, table=whole(kernel.grid(images)).table)
         arrays = (images, where, out)
     else:
         assert isinstance(kernel, mk.Filter)
         out = np.empty(images.shape, kernel.result_dtype(images.dtype, **chosen))
         arrays = (images, out)
-        further = dict.fromkeys(kernel.inputs) | further
     with _cuda.running(runner):
         kernel.gpu(*arrays, **chosen, **further)
     return out

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from cases import CATALOGUE, every_case, every_kernel, masks_of, on_gpu
+from cases import CATALOGUE, beside, every_case, every_kernel, full, masks_of, needed, on_gpu
 
 from medkern.bench.ptx import Interpreter
 from medkern.kernels import Filter, Kernel, Measure, _cuda
@@ -24,11 +24,16 @@ SHAPES = {
 SMALL = {3: [(2, 19, 23), (1, 1, 1), (33, 1, 3)], 4: [(2, 4, 7, 9), (1, 1, 1, 1), (1, 3, 1, 5)]}
 
 
-def images_of(shape: tuple[int, ...], dtype: str, parameters: Mapping[str, Any]) -> np.ndarray:
+def images_of(
+    kernel: Kernel, shape: tuple[int, ...], dtype: str, parameters: Mapping[str, Any]
+) -> np.ndarray:
     """Images with smooth structure, noise, ties and both ends of the dtype's range."""
     rng = np.random.default_rng(np.prod(shape))
     y, x = np.indices(shape[-2:])
-    values = np.sin(y / 5.0) + np.cos(x / 7.0) + rng.normal(0, 0.4, shape)
+    smooth, shape = np.sin(y / 5.0) + np.cos(x / 7.0), full(kernel, shape)
+    if kernel.channels > 1:
+        smooth = smooth[..., None] * np.linspace(0.5, 1, kernel.channels)
+    values = smooth + rng.normal(0, 0.4, shape)
     values = (values - values.min()) / max(np.ptp(values), 1e-9)
     if dtype == "float32":
         return (values * 300 - 100).astype(np.float32)
@@ -41,25 +46,22 @@ def images_of(shape: tuple[int, ...], dtype: str, parameters: Mapping[str, Any])
     return images
 
 
-def beside(kernel: Kernel, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The further arrays that a filter takes: the images upside down."""
-    names = kernel.inputs if isinstance(kernel, Filter) else {}
-    return {name: np.ascontiguousarray(images[..., ::-1, :]) for name in names}
-
-
 def call(kernel: Kernel, images: Any, **parameters: Any) -> Any:
     """The kernel's result as one array, whatever its kind."""
+    parameters = needed(kernel, images) | parameters
     if isinstance(kernel, Measure):
-        values, names = kernel(images, masks_of(images), **parameters)
+        values, names = kernel(images, masks_of(kernel, images), **parameters)
         assert values.shape == (len(images), len(names))
         return values
     return kernel(images, **parameters)
 
 
 def reference(kernel: Kernel, images: np.ndarray, **parameters: Any) -> np.ndarray:
+    further = {name: parameters.pop(name) for name in kernel.inputs if name in parameters}
     chosen = kernel.settle(images, kernel.resolve(parameters))
+    chosen |= needed(kernel, images) | further
     if isinstance(kernel, Measure):
-        return kernel.reference(images, kernel.place(images, masks_of(images)), **chosen)
+        return kernel.reference(images, kernel.place(images, masks_of(kernel, images)), **chosen)
     return kernel.reference(images, **chosen)
 
 
@@ -93,7 +95,7 @@ def agree(
 @every_case
 def test_the_cpu_code_equals_the_reference(kernel, dtype, parameters, rank):
     for shape in SHAPES[rank]:
-        images = images_of(shape, dtype, parameters)
+        images = images_of(kernel, shape, dtype, parameters)
         want = reference(kernel, images, **parameters)
         agree(kernel, call(kernel, images, **parameters), want, images, kernel.tolerance)
 
@@ -101,7 +103,7 @@ def test_the_cpu_code_equals_the_reference(kernel, dtype, parameters, rank):
 @every_case
 def test_the_gpu_code_equals_the_cpu_code(kernel, dtype, parameters, rank):
     for shape in SMALL[rank]:
-        images = images_of(shape, dtype, parameters)
+        images = images_of(kernel, shape, dtype, parameters)
         want = call(kernel, images, **parameters)
         got = interpreted(kernel, images, **parameters)
         agree(kernel, got, want, images, kernel.gpu_tolerance)
@@ -115,10 +117,11 @@ def test_the_card_equals_the_cpu_code(kernel, dtype, parameters, rank):
     import cupy  # pyright: ignore[reportMissingImports]
 
     for shape in SHAPES[rank]:
-        images = images_of(shape, dtype, parameters)
+        images = images_of(kernel, shape, dtype, parameters)
         if isinstance(kernel, Measure):
-            masks = cupy.asarray(masks_of(images))
-            got, _ = kernel(cupy.asarray(images), masks, **parameters)
+            masks = cupy.asarray(masks_of(kernel, images))
+            there = {name: cupy.asarray(a) for name, a in needed(kernel, images).items()}
+            got, _ = kernel(cupy.asarray(images), masks, **there, **parameters)
         else:
             got = kernel(cupy.asarray(images), **parameters)
         want = call(kernel, images, **parameters)
@@ -127,18 +130,20 @@ def test_the_card_equals_the_cpu_code(kernel, dtype, parameters, rank):
 
 @every_kernel
 def test_further_arrays_are_taken_and_checked(kernel: Kernel):
-    if not isinstance(kernel, Filter) or not kernel.inputs:
+    if not kernel.inputs:
         pytest.skip("takes no array but its images")
-    images = images_of((2, 19, 23), kernel.dtypes[0], {})
-    given, chosen = beside(kernel, images), kernel.settle(images, kernel.resolve({}))
-    got = kernel(images, **given)
-    want = kernel.reference(images, **chosen, **given)
-    agree(kernel, got, want, images, kernel.tolerance)
+    images = images_of(kernel, (2, 19, 23), kernel.dtypes[0], {})
+    given = beside(kernel, images)
+    got = call(kernel, images, **given)
+    agree(kernel, got, reference(kernel, images, **given), images, kernel.tolerance)
     on_card = on_gpu(kernel, images, Interpreter(), **given)
     agree(kernel, on_card, got, images, kernel.gpu_tolerance)
     for name, array in given.items():
         with pytest.raises(ValueError, match=f"{name} is .*the images"):
-            kernel(images, **{name: array[:, 1:]})
+            kernel(images, **given | {name: array[:, 1:]})
+    for name in kernel.required:
+        with pytest.raises(TypeError, match=f"{kernel.name} needs {name}: "):
+            kernel(images, **{n: a for n, a in given.items() if n != name})
 
 
 @every_case
@@ -148,7 +153,7 @@ def test_nan_and_infinity_follow_the_reference_and_stay_in_their_image(
     if dtype != "float32" or isinstance(kernel, Measure):
         pytest.skip("integers have neither; a measure states its policy")
     shape = SHAPES[rank][0]
-    images = images_of(shape, dtype, parameters)
+    images = images_of(kernel, shape, dtype, parameters)
     alone = call(kernel, images[1:], **parameters)
     middle = tuple(size // 2 for size in shape[1:])
     for odd in (np.nan, np.inf, -np.inf):
@@ -158,7 +163,8 @@ def test_nan_and_infinity_follow_the_reference_and_stay_in_their_image(
             want = reference(kernel, images, **parameters)
         agree(kernel, got[:1], want[:1], images, kernel.tolerance)
         np.testing.assert_array_equal(got[1:], alone)
-        small = np.ascontiguousarray(images[:, ..., 10:26, 10:31])
+        inner = (*(slice(None),) * (rank - 2), slice(10, 26), slice(10, 31))
+        small = np.ascontiguousarray(images[inner])
         agree(
             kernel,
             interpreted(kernel, small, **parameters),
@@ -173,7 +179,7 @@ LAYOUTS = {3: (3, 22, 34), 4: (3, 4, 8, 12)}
 
 @every_case
 def test_inputs_of_any_layout_are_taken_and_never_changed(kernel, dtype, parameters, rank):
-    images = images_of(LAYOUTS[rank], dtype, parameters)
+    images = images_of(kernel, LAYOUTS[rank], dtype, parameters)
     want = call(kernel, images, **parameters)
     read_only = images.copy()
     read_only.flags.writeable = False
@@ -186,7 +192,7 @@ def test_inputs_of_any_layout_are_taken_and_never_changed(kernel, dtype, paramet
 
 @every_case
 def test_an_image_s_result_does_not_depend_on_its_batch(kernel, dtype, parameters, rank):
-    images = images_of({3: (4, 17, 29), 4: (4, 5, 7, 11)}[rank], dtype, parameters)
+    images = images_of(kernel, {3: (4, 17, 29), 4: (4, 5, 7, 11)}[rank], dtype, parameters)
     together = call(kernel, images, **parameters)
     for i in range(4):
         np.testing.assert_array_equal(call(kernel, images[i : i + 1], **parameters)[0], together[i])
@@ -194,7 +200,7 @@ def test_an_image_s_result_does_not_depend_on_its_batch(kernel, dtype, parameter
 
 @every_case
 def test_any_number_of_threads_gives_the_same_bits(kernel, dtype, parameters, rank):
-    images = images_of({3: (3, 40, 50), 4: (3, 6, 20, 20)}[rank], dtype, parameters)
+    images = images_of(kernel, {3: (3, 40, 50), 4: (3, 6, 20, 20)}[rank], dtype, parameters)
     want = call(kernel, images, **parameters)
     default = numba.get_num_threads()
     try:
@@ -211,21 +217,21 @@ def test_any_number_of_threads_gives_the_same_bits(kernel, dtype, parameters, ra
 def test_an_empty_batch_gives_an_empty_result(kernel: Kernel):
     for dtype in kernel.dtypes:
         bits = {"bits": 16} if dtype == "uint16" and "bits" in kernel.parameters else {}
-        assert len(call(kernel, np.empty((0, 8, 8), dtype), **bits)) == 0
+        assert len(call(kernel, np.empty(full(kernel, (0, 8, 8)), dtype), **bits)) == 0
 
 
 @every_kernel
 def test_out_receives_the_result(kernel: Kernel):
     if not isinstance(kernel, Filter):
         pytest.skip("a measure makes a new, small table: it takes no out")
-    images = images_of((2, 16, 20), kernel.dtypes[0], {"bits": 8})
-    out = np.empty(images.shape, kernel.result_dtype(images.dtype, **kernel.resolve({})))
+    images = images_of(kernel, (2, 16, 20), kernel.dtypes[0], {"bits": 8})
+    out = np.empty_like(images, kernel.result_dtype(images.dtype, **kernel.resolve({})))
     assert kernel(images, out=out) is out
     np.testing.assert_array_equal(out, kernel(images))
     if images.dtype == out.dtype:
         with pytest.raises(ValueError, match="must not share memory"):
             kernel(images, out=images)
-    for wrong in (np.empty((2, 16, 21), out.dtype), np.empty((2, 16, 20), np.float64)):
+    for wrong in (np.empty_like(out[:, 1:]), np.empty_like(out, np.float64)):
         with pytest.raises(ValueError, match=f"{kernel.name}: out must"):
             kernel(images, out=wrong)
     locked = np.empty_like(out)
@@ -237,53 +243,57 @@ def test_out_receives_the_result(kernel: Kernel):
 @every_kernel
 def test_outputs_are_aligned_for_jax(kernel: Kernel):
     if isinstance(kernel, Filter):
-        assert kernel(images_of((1, 9, 9), kernel.dtypes[0], {})).ctypes.data % 64 == 0
+        assert kernel(images_of(kernel, (1, 9, 9), kernel.dtypes[0], {})).ctypes.data % 64 == 0
 
 
 @every_kernel
 def test_jax_arrays_come_back_as_jax_arrays(kernel: Kernel):
     jax = pytest.importorskip("jax")
-    images = images_of((2, 12, 14), kernel.dtypes[0], {"bits": 8})
+    images = images_of(kernel, (2, 12, 14), kernel.dtypes[0], {"bits": 8})
     given = jax.numpy.asarray(images)
-    got = kernel(given)[0] if isinstance(kernel, Measure) else kernel(given)
-    want = kernel(images)[0] if isinstance(kernel, Measure) else kernel(images)
+    further = needed(kernel, images)
+    there = {name: jax.numpy.asarray(array) for name, array in further.items()}
+    got, want = kernel(given, **there), kernel(images, **further)
+    if isinstance(kernel, Measure):
+        got, want = got[0], want[0]
     assert isinstance(got, jax.Array)
     np.testing.assert_array_equal(np.asarray(got), want)
 
 
 @every_kernel
 def test_a_wrong_call_says_what_is_allowed(kernel: Kernel):
-    images = images_of((1, 8, 8), kernel.dtypes[0], {"bits": 8})
+    images = images_of(kernel, (1, 8, 8), kernel.dtypes[0], {"bits": 8})
+    further = needed(kernel, images)
     with pytest.raises(TypeError, match="no parameter 'raduis'; it knows: "):
-        kernel(images, raduis=3)
+        kernel(images, raduis=3, **further)
     with pytest.raises(TypeError, match=rf"{kernel.name} takes .*{kernel.dtypes[0]}.*got float64"):
-        kernel(images.astype(np.float64))
+        kernel(images.astype(np.float64), **{k: v.astype(np.float64) for k, v in further.items()})
     with pytest.raises(ValueError, match=r"one image is images\[None\]"):
-        kernel(images[0])
+        kernel(images[0], **{k: v[0] for k, v in further.items()})
     with pytest.raises(TypeError, match="takes an array"):
         kernel([[1, 2], [3, 4]])
     for name, parameter in kernel.parameters.items():
         if isinstance(parameter.default, bool):
             with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be True or False"):
-                kernel(images, **{name: 2})
+                kernel(images, **further, **{name: 2})
             continue
         if parameter.above is not None:
             with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be .*above"):
-                kernel(images, **{name: parameter.above})
+                kernel(images, **further, **{name: parameter.above})
         if parameter.estimate:
             with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be 'auto' or"):
-                kernel(images, **{name: "many"})
+                kernel(images, **further, **{name: "many"})
         if parameter.differs:
             with pytest.raises(ValueError, match=rf"{name} has shape \(2,\) for 1 images"):
-                kernel(images, **{name: np.ones(2, np.float32)})
+                kernel(images, **further, **{name: np.ones(2, np.float32)})
         if isinstance(parameter.default, int | float):
             with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be a number"):
-                kernel(images, **{name: "many"})
+                kernel(images, **further, **{name: "many"})
             with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be"):
-                kernel(images, **{name: float("nan")})
+                kernel(images, **further, **{name: float("nan")})
         if isinstance(parameter.default, int | float) and parameter.high is not None:
             with pytest.raises(ValueError, match=rf"{kernel.name}: {name} must be"):
-                kernel(images, **{name: parameter.high + 1})
+                kernel(images, **further, **{name: parameter.high + 1})
 
 
 @every_kernel
@@ -299,15 +309,16 @@ def test_the_catalogue_entry_is_complete(kernel: Kernel):
 
 
 def test_masks_are_checked():
-    images = np.zeros((2, 8, 8), np.uint8)
     for kernel in CATALOGUE.values():
+        images = np.zeros(full(kernel, (2, 8, 8)), np.uint8)
         if isinstance(kernel, Measure):
+            further = needed(kernel, images)
             with pytest.raises(ValueError, match="masks are"):
-                kernel(images, np.ones((2, 8, 9), np.uint8))
+                kernel(images, np.ones((2, 8, 9), np.uint8), **further)
             with pytest.raises(TypeError, match="masks must be uint8 or bool"):
-                kernel(images, np.ones((2, 8, 8), np.float32))
-            boolean, _ = kernel(images, np.ones((2, 8, 8), bool))
-            np.testing.assert_array_equal(boolean, kernel(images)[0])
+                kernel(images, np.ones((2, 8, 8), np.float32), **further)
+            boolean, _ = kernel(images, np.ones((2, 8, 8), bool), **further)
+            np.testing.assert_array_equal(boolean, kernel(images, **further)[0])
 
 
 def test_a_jax_free_process_never_imports_jax_or_cupy():
