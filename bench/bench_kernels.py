@@ -79,5 +79,6 @@ def race(
         check=contest.check,
         machine=machine,
         roof_gb_s=roof,
+        channels=case.kernel.channels,
     ).describe()
     report("Kernels: one batch, ratio = peer's time / ours", row, show(row))

@@ -24,8 +24,19 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     "median": ({"radius": 1}, {"radius": 2}, {"radius": 5}),
     "glcm": ({"levels": 32},),
 }
-SMOKE = ("patch-2x40x48", "cell-rois-8x16x16", "block-1x16x40x48")
-ON_REQUEST = ("block-1x16x40x48", "ct-series-128x512x512", "image-1024", "mr-head-128")
+SMALL = {  # the smallest shape of each kind
+    "image": "patch-2x40x48",
+    "volume": "block-1x16x40x48",
+    "objects": "cells-1x64x64",
+    "windows": "map-1x16x16",
+    "colour": "colour-2x40x48",
+}
+SMOKE = (*SMALL.values(), "cell-rois-8x16x16")
+ON_REQUEST = (
+    *("block-1x16x40x48", "ct-series-128x512x512", "image-1024", "mr-head-128", "organ-1x144"),
+    *("cells-1x64x64", "cells-1x1024x1024", "map-1x16x16", "map-1x512x512"),
+    *("colour-2x40x48", "tissue-4x512x512", "derm-16x448x448"),
+)
 ON_GPU = "ct-series-128x512x512"
 MAIN = ("ct-chest-64x512x512", "cell-rois-1000x64x64")
 
@@ -77,14 +88,24 @@ def _everywhere(kernel: Kernel, smoke: bool) -> Iterator[Case]:
 
 
 def _smallest(kernel: Kernel, rows: tuple[Row, ...]) -> Iterator[Case]:
-    """The first row of images and the first of volumes, on the smallest shapes."""
-    seen: set[int] = set()
+    """The first row of each kind of images, on the smallest shapes."""
+    seen: set[str] = set()
     for row in rows:
-        depth = SHAPES[row.shape].depth
-        if row.smoke and bool(depth) not in seen:
-            seen.add(bool(depth))
-            small = SHAPES["block-1x16x40x48" if depth else "patch-2x40x48"]
-            yield Case(kernel, small, row.dtype, dict(row.parameters))
+        small = SMALL[kind(SHAPES[row.shape])]
+        if row.smoke and small not in seen:
+            seen.add(small)
+            yield Case(kernel, SHAPES[small], row.dtype, dict(row.parameters))
+
+
+def kind(shape: Shape) -> str:
+    """What is special about a shape: a key of `SMALL`."""
+    if shape.channels > 1:
+        return "colour"
+    if shape.objects:
+        return "objects"
+    if shape.window:
+        return "windows"
+    return "volume" if shape.depth else "image"
 
 
 def _case(kernel: Kernel, row: Row) -> Case:
@@ -95,7 +116,7 @@ def _on_gpu(kernel: Kernel, rows: tuple[Row, ...]) -> list[Case]:
     """The settings of all rows, images in one large batch; each setting once."""
     found: dict[str, Case] = {}
     for row in rows:
-        shape = row.shape if SHAPES[row.shape].depth else ON_GPU
+        shape = ON_GPU if kind(SHAPES[row.shape]) == "image" else row.shape
         case = _case(kernel, replace(row, shape=shape))
         found.setdefault(case.name, case)
     return list(found.values())

@@ -123,7 +123,11 @@ def compare(
 
 def judge(case: Case, sides: list[Side], scratch: Path, repeats: int) -> Verdict:
     n = max(1, min(case.shape.n, PIXELS // case.shape.pixels))
-    job: dict[str, Any] = {"kernel": case.kernel.name, "parameters": case.parameters}
+    job: dict[str, Any] = {
+        "kernel": case.kernel.name,
+        "window": case.shape.window,
+        "parameters": case.parameters,
+    }
     for name, array in (
         ("images", case.shape.images(n, case.dtype)),
         ("masks", case.shape.masks(n)),

@@ -7,16 +7,17 @@ choosing the peer's fastest mode, warming both sides up, and checking both answe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
 
+from medkern import kernels as mk
 from medkern.kernels import Filter, Kernel, _cuda
 
-from .check import check_peer, check_reference
+from .check import beside, check_peer, check_reference
 from .machine import cores
 from .peers import Peer
 from .peers.peer import Run
@@ -54,40 +55,40 @@ def prepare(
     if peer:
         if reason := peer.missing or peer.refuses(dtype, **chosen):
             raise NoContest(reason)
-        n = _batch(peer, shape, dtype, chosen)
-    images, masks = batch(shape.name, n, dtype)
-    ours = runner(kernel, images, masks, chosen)
+        n = _batch(kernel, peer, shape, dtype, chosen)
+    images, where = batch(shape.name, n, dtype)
+    ours = runner(kernel, images, where, chosen)
     result = ours()
-    check = check_reference(kernel, result, images, masks, **chosen)
+    check = check_reference(kernel, result, images, where, **chosen)
     if peer is None:
         return Contest(images, ours, None, "", check)
-    mode, theirs = _fastest(peer, images, masks, chosen)
+    mode, theirs = _fastest(peer, images, where, chosen | beside(kernel, images))
     check_peer(kernel, peer, result, theirs(), **chosen)
     return Contest(images, ours, theirs, mode, f"{check}; {peer.name} on all: {peer.agreement}")
 
 
-def runner(kernel: Kernel, images: Any, masks: Any, chosen: Mapping[str, Any]) -> Run:
+def runner(kernel: Kernel, images: Any, where: Any, chosen: Mapping[str, Any]) -> Run:
     """The call that is timed: a filter fills `out` again and again, a measure makes its table."""
     call = cast(Callable[..., Any], kernel)
-    arrays = (images,) if masks is None else (images, masks)
-    into = {}
+    arrays = (images,) if where is None else (images, where)
+    into = beside(kernel, images)
     if isinstance(kernel, Filter):
         into["out"] = _cuda.empty(images, images.shape, kernel.result_dtype(images.dtype, **chosen))
     return lambda: call(*arrays, **into, **chosen)
 
 
 @lru_cache(maxsize=3)
-def batch(name: str, n: int, dtype: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images and masks of a named shape, made once for the cases that share them."""
+def batch(name: str, n: int, dtype: str) -> tuple[np.ndarray, Any]:
+    """Images and regions of a named shape, made once for the cases that share them."""
     shape = SHAPES[name]
-    return shape.images(n, dtype), shape.masks(n)
+    return shape.images(n, dtype), shape.where(n)
 
 
-def _batch(peer: Peer, shape: Shape, dtype: str, chosen: Mapping[str, Any]) -> int:
+def _batch(kernel: Kernel, peer: Peer, shape: Shape, dtype: str, chosen: Mapping[str, Any]) -> int:
     """How many images a turn: as many as the peer does in `SECONDS`, at least one a core."""
     least = min(shape.n, cores() if shape.pixels > 1 << 14 else 16 * cores())
-    images, masks = batch(shape.name, least, dtype)
-    _, run = _fastest(peer, images, masks, chosen)
+    images, where = batch(shape.name, least, dtype)
+    _, run = _fastest(peer, images, where, {**chosen, **beside(kernel, images)})
     seconds = _once(run)
     if seconds > TOO_LONG:
         raise NoContest(f"{peer.name} needs {seconds:.0f} s for {least} images: too slow to repeat")
@@ -95,19 +96,19 @@ def _batch(peer: Peer, shape: Shape, dtype: str, chosen: Mapping[str, Any]) -> i
 
 
 def _fastest(
-    peer: Peer, images: np.ndarray, masks: np.ndarray | None, chosen: Mapping[str, Any]
+    peer: Peer, images: np.ndarray, where: Any, chosen: Mapping[str, Any]
 ) -> tuple[str, Run]:
     """The peer's best mode here: each is warmed up, then the better of two runs counts."""
     seconds = {}
     for name, mode in peer.modes.items():
-        run = mode(images, masks, **chosen)
+        run = mode(images, where, **chosen)
         first = _once(run)
         if len(peer.modes) > 1:
             seconds[name] = first if first > TOO_LONG else min(_once(run), _once(run))
         else:
             seconds[name] = first
     best = min(seconds, key=seconds.__getitem__)
-    return best, peer.modes[best](images, masks, **chosen)
+    return best, peer.modes[best](images, where, **chosen)
 
 
 def _once(run: Run) -> float:
@@ -121,10 +122,9 @@ def prepare_gpu(kernel: Kernel, shape: Shape, dtype: str, parameters: Mapping[st
     import cupy  # pyright: ignore[reportMissingImports]
 
     chosen = kernel.resolve(parameters)
-    images, masks = batch(shape.name, shape.n, dtype)
+    images, where = batch(shape.name, shape.n, dtype)
     there = cupy.asarray(images)
-    masks_there = None if masks is None else cupy.asarray(masks)
-    launch = runner(kernel, there, masks_there, chosen)
+    launch = runner(kernel, there, _on_gpu(where), chosen)
 
     def run() -> Any:
         result = launch()
@@ -133,5 +133,14 @@ def prepare_gpu(kernel: Kernel, shape: Shape, dtype: str, parameters: Mapping[st
 
     answer = run()
     answer = answer[0] if isinstance(answer, tuple) else answer
-    check = check_reference(kernel, cupy.asnumpy(answer), images, masks, **chosen)
+    check = check_reference(kernel, cupy.asnumpy(answer), images, where, **chosen)
     return Contest(images, run, None, "", check)
+
+
+def _on_gpu(where: Any) -> Any:
+    """Masks, or a table of regions, for images on the GPU."""
+    import cupy  # pyright: ignore[reportMissingImports]
+
+    if isinstance(where, mk.Regions):
+        return replace(where, labels=_on_gpu(where.labels))
+    return None if where is None else cupy.asarray(where)

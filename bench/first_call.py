@@ -24,14 +24,14 @@ from .timing import interleaved
 def first_call(job: dict[str, Any]) -> dict[str, Any]:
     """Seconds of the first call and, median, of the following ones; the answer is checked after."""
     kernel, shape = mk.catalogue()[job["kernel"]], SHAPES[job["shape"]]
-    images, masks = shape.images(dtype=job["dtype"]), shape.masks()
+    images, where = shape.images(dtype=job["dtype"]), shape.where()
     chosen = kernel.resolve(job["parameters"])
-    run = runner(kernel, images, masks, chosen)
+    run = runner(kernel, images, where, chosen)
     start, busy = perf_counter(), process_time()
     result = run()
     first, busy = perf_counter() - start, process_time() - busy
     (steady,) = interleaved(run, warmup=0)
-    check = check_reference(kernel, result, images, masks, **chosen)
+    check = check_reference(kernel, result, images, where, **chosen)
     return {"first": first, "first_cpu": busy, "steady": median(steady), "check": check}
 
 

@@ -75,12 +75,13 @@ def make_row(
     check: str,
     machine: str,
     roof_gb_s: float,
+    channels: int = 1,
 ) -> Row:
     """Turn the seconds of both sides into a row; `check` says what was compared, never empty."""
     if not check:
         raise ValueError(f"{kernel}: a row needs a checked result; nothing says it was checked")
-    ours = Spread.of(seconds)
-    gb_per_s = cost.bytes * images.size / ours.median / 1e9
+    ours, pixels = Spread.of(seconds), images.size // channels
+    gb_per_s = cost.bytes * pixels / ours.median / 1e9
     side = Spread.of(ratios(seconds, rival.seconds)) if rival else None
     return Row(
         kernel=kernel,
@@ -92,7 +93,7 @@ def make_row(
         median_s=ours.median,
         low_s=ours.low,
         high_s=ours.high,
-        mpx_per_s=images.size / ours.median / 1e6,
+        mpx_per_s=pixels / ours.median / 1e6,
         gb_per_s=gb_per_s,
         roof_share=gb_per_s / roof_gb_s,
         peer=rival.name if rival else None,

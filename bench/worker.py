@@ -2,7 +2,7 @@
 
 It imports nothing but NumPy and the kernels of its own commit. One JSON line in, one JSON line out:
 
-    {"kernel": ..., "images": file, "masks": file or null, "parameters": {...}}
+    {"kernel": ..., "images": file, "masks": file or null, "window": 0, "parameters": {...}}
                                   -> {"digest": of the answer} or {"error": sentence}
     {}                            -> {"seconds": of one more run}
 """
@@ -23,7 +23,13 @@ from medkern import kernels
 def prepare(job: dict[str, Any]) -> Any:
     """The call to be timed."""
     kernel: Any = kernels.catalogue()[job["kernel"]]
-    arrays = [np.load(job[name]) for name in ("images", "masks") if job[name]]
+    images = np.load(job["images"])
+    arrays = [images]
+    if job["window"]:
+        arrays.append(kernels.windows(images.shape[:3], job["window"]))
+    elif job["masks"]:
+        masks = np.load(job["masks"])
+        arrays.append(kernels.regions(masks) if masks.dtype == np.int32 else masks)
     parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in job["parameters"].items()}
     return lambda: kernel(*arrays, **parameters)
 

@@ -14,7 +14,12 @@ from ._kernel import (
     Parameter as Parameter,
     Quality as Quality,
 )
-from ._regions import Regions as Regions, regions as regions, windows as windows
+from ._regions import (
+    RegionMeasure as RegionMeasure,
+    Regions as Regions,
+    regions as regions,
+    windows as windows,
+)
 
 # in reading order, not in that of the alphabet
 # isort: off
