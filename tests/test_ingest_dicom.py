@@ -14,9 +14,9 @@ from pydicom.pixels.processing import apply_rescale, apply_voi_lut
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from medkern.engine.ingest.colour import luminance
 from medkern.engine.ingest.dicom import significant
 from medkern.engine.ingest.formats import open_source
-from medkern.engine.ingest.frame import luminance
 from medkern.engine.ingest.layout import Layout
 from medkern.engine.ingest.limits import Limits
 

@@ -12,8 +12,8 @@ import pydicom
 import pytest
 import tifffile
 
+from medkern.engine.ingest.colour import luminance
 from medkern.engine.ingest.formats import open_source
-from medkern.engine.ingest.frame import luminance
 from medkern.engine.ingest.limits import Limits
 from medkern.engine.ingest.reason import Reason, Unreadable
 

@@ -11,6 +11,7 @@ from .codecs import codecs
 from .index import Item, SourceError, index
 from .layout import Layout
 from .limits import Limits
+from .picture import read_colours
 from .reader import read
 from .reason import Reason, Reject, Unreadable
 from .volume import Volume, read_volume
@@ -27,5 +28,6 @@ __all__ = [
     "codecs",
     "index",
     "read",
+    "read_colours",
     "read_volume",
 ]

@@ -31,6 +31,7 @@ class Pixels(NamedTuple):
     signed: bool
     photometric: str
     planar: bool
+    colour: bool = False  # wanted; else luminance is enough, and cheaper
 
     @property
     def frame_bits(self) -> int:
@@ -41,11 +42,13 @@ class Pixels(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """values (h, w) or (h, w, samples); `bits` a sample; `grey`: colour is already luminance."""
+    """values (h, w) or (h, w, samples); `bits` a sample; `grey`: colour is already luminance,
+    `rgb`: it is already red, green and blue."""
 
     values: np.ndarray
     bits: int
     grey: bool = False
+    rgb: bool = False
 
 
 def codecs() -> dict[str, bool]:
@@ -71,11 +74,12 @@ def guarded(decode: Callable[..., Any], data: bytes, **options: object) -> Any:
         raise Unreadable(Reason.DECODE_FAILED, f"codec refused {len(data)} bytes") from None
 
 
-def jpeg_values(data: bytes, header: Codestream, ycc: bool) -> Decoded:
+def jpeg_values(data: bytes, header: Codestream, ycc: bool, colour: bool = False) -> Decoded:
     """JPEG baseline, extended, progressive, lossless and JPEG-LS, 2 to 16 bits.
 
-    Lossy colour is decoded straight to luminance: the chroma is never unpacked. `ycc`: the colour
-    space where the stream itself does not say.
+    Lossy colour is decoded to red, green and blue if `colour` is wanted, else straight to
+    luminance: the chroma is never unpacked. `ycc`: the colour space where the stream itself does
+    not say.
     """
     data = codestream.jpeg_to_end(data)
     if header.process == codestream.JPEG_LS:
@@ -87,15 +91,15 @@ def jpeg_values(data: bytes, header: Codestream, ycc: bool) -> Decoded:
         imagecodecs.jpeg8_decode,
         data,
         colorspace="YCbCr" if ycc else "RGB",
-        outcolorspace="GRAYSCALE",
+        outcolorspace="RGB" if colour else "GRAYSCALE",
     )
-    return Decoded(values, header.bits, grey=True)
+    return Decoded(values, header.bits, grey=not colour, rgb=colour)
 
 
 def _jpeg(data: bytes, pixels: Pixels, _limits: Limits) -> Decoded:
     header = codestream.jpeg_header(data)
     _compare(header, pixels)
-    return jpeg_values(data, header, ycc=pixels.photometric != "RGB")
+    return jpeg_values(data, header, pixels.photometric != "RGB", pixels.colour)
 
 
 def _jpeg2000(data: bytes, pixels: Pixels, _limits: Limits) -> Decoded:
@@ -139,7 +143,7 @@ def native_values(
     """One uncompressed frame that begins at bit `bit` of `data`: a view where that is possible.
 
     `swap`: 8-bit samples written as big-endian words; `kind` "f" for float pixel data.
-    YBR_FULL_422 gives its Y samples alone.
+    YBR_FULL_422 gives its Y samples alone, or with the two pixels' Cb and Cr if colour is wanted.
     """
     bits = pixels.frame_bits
     if (bit + bits + 7) // 8 > len(data):
@@ -157,7 +161,10 @@ def native_values(
     else:
         flat = np.frombuffer(data, f"{order}{kind}{size}", bits // pixels.allocated, bit // 8)
     if pixels.photometric == "YBR_FULL_422":
-        return flat.reshape(-1, 4)[:, :2].reshape(shape)
+        pairs = flat.reshape(-1, 4)
+        if pixels.colour:
+            return pairs[:, [[0, 2, 3], [1, 2, 3]]].reshape(*shape, 3)
+        return pairs[:, :2].reshape(shape)
     if pixels.samples == 1:
         return flat.reshape(shape)
     if pixels.planar:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .codecs import DECODERS, NATIVE, Decoded, Pixels, native_values
+from .colour import eight_bits, luminance, rgb_of_ycc
 from .dataset import (
     DOUBLE_PIXELS,
     FLOAT_PIXELS,
@@ -16,9 +17,9 @@ from .dataset import (
     read_dataset,
 )
 from .encapsulation import fragments, frames_of
-from .frame import UNKNOWN_SPACING, Frame, luminance
+from .frame import UNKNOWN_SPACING, Frame
 from .limits import Limits
-from .lut import Lut, palette_luminance, read_lut
+from .lut import Lut, palette, palette_luminance, read_lut
 from .reason import Reason, Unreadable
 
 MODALITY = 0x00080060
@@ -59,10 +60,8 @@ class DicomFile:
 
     def frame(self, index: int) -> Frame:
         """Frame `index` (0 ..) with its rescale, window, spacing and polarity."""
-        if not 0 <= index < self.frames:
-            raise Unreadable(Reason.NO_SUCH_FRAME, f"frame {index} of {self.frames}")
         image = self.pixels
-        decoded = self._native(index) if self.element.stop >= 0 else self._encapsulated(index)
+        decoded = self._decoded(index, image)
         stored, shown = self._grey(decoded)
         slope, intercept = self._rescale(index)
         if (table := self._lut(MODALITY_LUT)) is not None:
@@ -85,7 +84,26 @@ class DicomFile:
             modality=modality if re.fullmatch("[A-Z0-9]{1,16}", modality) else "",
         )
 
+    def colours(self, index: int) -> np.ndarray:
+        """Frame `index` (0 ..) in red, green and blue, (h, w, 3) uint8."""
+        image = self.pixels._replace(colour=True)
+        decoded = self._decoded(index, image)
+        values, bits = decoded.values, min(image.stored, decoded.bits)
+        if image.photometric == "PALETTE COLOR":
+            table = palette(self.dataset)
+            values, bits = table.apply(values), int(table.top).bit_length()
+        elif image.photometric in ("YBR_FULL", "YBR_FULL_422") and not decoded.rgb:
+            values = rgb_of_ycc(values, bits)
+        return eight_bits(values, bits)
+
     # pixels
+
+    def _decoded(self, index: int, image: Pixels) -> Decoded:
+        if not 0 <= index < self.frames:
+            raise Unreadable(Reason.NO_SUCH_FRAME, f"frame {index} of {self.frames}")
+        if self.element.stop >= 0:
+            return self._native(index, image)
+        return self._encapsulated(index, image)
 
     def _check_length(self) -> None:
         """Pixel data must be long enough for all frames: known before any is touched."""
@@ -102,8 +120,7 @@ class DicomFile:
                 Reason.LENGTH_MISMATCH, f"pixel data have {stop - start} bytes, {needed} needed"
             )
 
-    def _native(self, index: int) -> Decoded:
-        image = self.pixels
+    def _native(self, index: int, image: Pixels) -> Decoded:
         values = native_values(
             self.dataset.data,
             self.element.start * 8 + index * image.frame_bits,
@@ -120,8 +137,8 @@ class DicomFile:
         table, spans = fragments(data, self.element.start, self.frames, self.limits)
         return frames_of(data, table, spans, self.frames)
 
-    def _encapsulated(self, index: int) -> Decoded:
-        data, image = self.dataset.data, self.pixels
+    def _encapsulated(self, index: int, image: Pixels) -> Decoded:
+        data = self.dataset.data
         stream = b"".join(data[start:stop] for start, stop in self._fragments[index])
         decoded = DECODERS[self.syntax](stream, image, self.limits)
         shape = (image.rows, image.columns)

@@ -39,18 +39,13 @@ class Frame:
 
 
 class Source(Protocol):
-    """An opened file. `frame` may be called from several threads at once."""
+    """An opened file. Frames may be asked for from several threads at once."""
 
     @property
     def frames(self) -> int: ...
 
     def frame(self, index: int) -> Frame: ...
 
-
-# Luminance of ITU-R BT.601, the Y of YCbCr in JPEG (JFIF) and of DICOM YBR_FULL (PS3.3 C.7.6.3.1.2)
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-
-
-def luminance(rgb: np.ndarray) -> np.ndarray:
-    """(h, w, 3) red, green, blue -> (h, w) float32: 0.299 R + 0.587 G + 0.114 B, not rounded."""
-    return rgb.astype(np.float32, copy=False) @ LUMINANCE
+    def colours(self, index: int) -> np.ndarray:
+        """The frame as (h, w, 3) uint8 red, green and blue; Unreadable where it is grey."""
+        ...

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .colour import luminance
 from .dataset import Dataset
-from .frame import luminance
 from .reason import Reason, Unreadable
 
 _DESCRIPTOR, _DATA = 0x00283002, 0x00283006
@@ -36,11 +36,16 @@ def read_lut(item: Dataset, signed: bool) -> Lut:
 
 def palette_luminance(dataset: Dataset) -> Lut:
     """Red, green and blue palettes folded into one table of luminance (float32)."""
+    rgb = palette(dataset)
+    return rgb._replace(table=luminance(rgb.table))
+
+
+def palette(dataset: Dataset) -> Lut:
+    """Red, green and blue palettes as one table (entries, 3)."""
     red, green, blue = (_read(dataset, *tags, signed=False) for tags in _PALETTE)
     if not len(red.table) == len(green.table) == len(blue.table) or red.first != green.first:
         raise Unreadable(Reason.BAD_COLOUR, "palettes of different lengths")
-    rgb = np.stack([red.table, green.table, blue.table], axis=-1)
-    return Lut(luminance(rgb), red.first, red.top)
+    return Lut(np.stack([red.table, green.table, blue.table], axis=-1), red.first, red.top)
 
 
 def _read(item: Dataset, descriptor: int, data: int, signed: bool) -> Lut:

@@ -66,6 +66,10 @@ class NiftiFile:
             spacing=self._spacing,
         )
 
+    def colours(self, index: int) -> np.ndarray:
+        """NIfTI's colour types are not read."""
+        raise Unreadable(Reason.BAD_COLOUR, "NIfTI images are grey, colour is wanted")
+
     def _read_header(self, head: bytes) -> None:
         import nibabel  # slow to import, and many runs meet no NIfTI
 

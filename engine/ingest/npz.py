@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .frame import Frame, luminance
+from .colour import eight_bits, luminance
+from .frame import Frame
 from .limits import Limits
 from .reason import Reason, Unreadable
 
@@ -47,9 +48,15 @@ class NpzFile:
         return sum(part.length for part in self._parts)
 
     def frame(self, index: int) -> Frame:
-        part = self._part(index)
-        image = self._array(f"{part.split}_images.npy")[index - part.first]
+        image = self._image(index)
         return Frame(luminance(image) if image.ndim == 3 else image, shown=(0.0, 255.0))
+
+    def colours(self, index: int) -> np.ndarray:
+        return eight_bits(self._image(index), 8)
+
+    def _image(self, index: int) -> np.ndarray:
+        part = self._part(index)
+        return self._array(f"{part.split}_images.npy")[index - part.first]
 
     def splits(self) -> list[str]:
         """The split of every frame."""

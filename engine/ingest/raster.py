@@ -18,7 +18,8 @@ import tifffile
 
 from . import codestream
 from .codecs import guarded, jpeg_values
-from .frame import Frame, luminance
+from .colour import eight_bits, luminance, rgb_of_ycc
+from .frame import Frame
 from .limits import Limits
 from .reason import Reason, Unreadable
 
@@ -43,10 +44,16 @@ class PngFile:
         self._data = data
 
     def frame(self, index: int) -> Frame:
+        return _picture(self._values(index))
+
+    def colours(self, index: int) -> np.ndarray:
+        return _colours(self._values(index))
+
+    def _values(self, index: int) -> np.ndarray:
         _only(index, self.frames)
         if b"IEND" not in self._data[-64:]:
             raise Unreadable(Reason.TRUNCATED, "PNG has no end chunk")
-        return _picture(guarded(imagecodecs.png_decode, self._data))
+        return guarded(imagecodecs.png_decode, self._data)
 
 
 class JpegFile:
@@ -65,6 +72,11 @@ class JpegFile:
     def frame(self, index: int) -> Frame:
         _only(index, self.frames)
         return _picture(jpeg_values(self._data, self._header, ycc=True).values)
+
+    def colours(self, index: int) -> np.ndarray:
+        _only(index, self.frames)
+        decoded = jpeg_values(self._data, self._header, ycc=True, colour=True)
+        return eight_bits(decoded.values, decoded.bits)
 
 
 class TiffFile:
@@ -89,6 +101,20 @@ class TiffFile:
             )
 
     def frame(self, index: int) -> Frame:
+        page, values = self._values(index)
+        if _is_ycc(page):
+            values = values[..., 0]
+        inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        return _picture(values, inverted=inverted)
+
+    def colours(self, index: int) -> np.ndarray:
+        page, values = self._values(index)
+        if _is_ycc(page):
+            values = rgb_of_ycc(values, 8 * values.dtype.itemsize)
+        return _colours(values)
+
+    def _values(self, index: int) -> tuple[tifffile.TiffPage, np.ndarray]:
+        """Page and pixels: (h, w), or (h, w, samples)."""
         _only(index, self.frames)
         with self._lock:
             page = self._page(index)
@@ -104,9 +130,7 @@ class TiffFile:
             values = np.moveaxis(page.colormap, 0, -1)[values]
         elif page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             values = np.moveaxis(values, 0, -1)
-        if kind == tifffile.PHOTOMETRIC.YCBCR and page.compression not in (6, 7):
-            values = values[..., 0]  # JPEG strips come back as RGB, all others as they are: Y first
-        return _picture(values, inverted=kind == tifffile.PHOTOMETRIC.MINISWHITE)
+        return page, values
 
     def _page(self, index: int) -> tifffile.TiffPage:
         try:
@@ -134,6 +158,11 @@ class TiffFile:
             raise Unreadable(Reason.TRUNCATED, "TIFF strips lie beyond the end of the file")
 
 
+def _is_ycc(page: tifffile.TiffPage) -> bool:
+    """JPEG strips come back as RGB, all others as they are."""
+    return page.photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression not in (6, 7)
+
+
 def _only(index: int, frames: int) -> None:
     if not 0 <= index < frames:
         raise Unreadable(Reason.NO_SUCH_FRAME, f"frame {index} of {frames}")
@@ -148,3 +177,8 @@ def _picture(values: np.ndarray, inverted: bool = False) -> Frame:
         return Frame(values.astype(np.uint8), shown=(0.0, 1.0), inverted=inverted)
     shown = (0.0, 255.0) if depth == np.uint8 else None
     return Frame(values, function="LINEAR_EXACT", shown=shown, inverted=inverted)
+
+
+def _colours(values: np.ndarray) -> np.ndarray:
+    """(h, w, 3 or 4) of all bits of the type -> (h, w, 3) uint8."""
+    return eight_bits(values, 8 * values.dtype.itemsize)
