@@ -144,7 +144,12 @@ def opponents(case: Case) -> tuple[Peer | None, ...]:
     """Every adapter on the main shape, else the first that can; None where nobody can."""
     adapters = peers_of(case.kernel.name)
     chosen = case.kernel.resolve(case.parameters)
-    able = [p for p in adapters if not (p.missing or p.refuses(case.dtype, **chosen))]
+    rank = len(case.shape.full)
+    able = [
+        p
+        for p in adapters
+        if not p.missing and rank in p.ndim and not p.refuses(case.dtype, **chosen)
+    ]
     everybody = case.shape.name in (*MAIN, *SMOKE) and case.dtype == case.shape.dtype
     if everybody and not rows_of(case.kernel.name):
         return adapters if able else (*adapters, None)

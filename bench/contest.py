@@ -55,6 +55,8 @@ def prepare(
     if peer:
         if reason := peer.missing or peer.refuses(dtype, **chosen):
             raise NoContest(reason)
+        if len(shape.full) not in peer.ndim:
+            raise NoContest(f"{peer.name} does not take {'volumes' if shape.depth else 'images'}")
         n = _batch(kernel, peer, shape, dtype, chosen)
     images, where = batch(shape.name, n, dtype)
     ours = runner(kernel, images, where, chosen)

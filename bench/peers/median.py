@@ -53,13 +53,19 @@ def _mahotas(image: np.ndarray, out: np.ndarray, radius: int) -> None:
 
 
 def _itk_volume(images: np.ndarray, masks: np.ndarray | None, radius: int) -> Run:
-    """The whole batch as one volume with a flat window, ITK's threads over all of it."""
+    """A batch of images as one volume with a flat window, or each volume; threads all over it."""
     import SimpleITK
 
     use_library_threads(cores())
-    volume = SimpleITK.GetImageFromArray(images)
-    window = (radius, radius, 0)  # x, y, slice
-    return lambda: SimpleITK.GetArrayFromImage(SimpleITK.Median(volume, window))
+    flat = images.ndim == 3
+    volumes = [SimpleITK.GetImageFromArray(v) for v in ([images] if flat else images)]
+    window = (radius, radius, 0 if flat else radius)  # x, y, slice
+
+    def run() -> np.ndarray:
+        found = [SimpleITK.GetArrayFromImage(SimpleITK.Median(v, window)) for v in volumes]
+        return found[0] if flat else np.stack(found)
+
+    return run
 
 
 def _always(dtype: str, **_: Any) -> str:
@@ -72,6 +78,7 @@ _EXACT = "exact, borders included (edge pixels repeated)"
 PEERS = (
     Peer(
         name="cv2:medianBlur",
+        ndim=(3,),
         package="cv2",
         distribution="opencv-python-headless",
         modes={"threads inside": one_by_one(_cv2), "image pool": image_pool(_cv2)},
@@ -81,6 +88,7 @@ PEERS = (
     ),
     Peer(
         name="skimage.filters.rank:median",
+        ndim=(3,),
         package="skimage",
         distribution="scikit-image",
         modes={"image pool": image_pool(_skimage)},
@@ -90,6 +98,7 @@ PEERS = (
     ),
     Peer(
         name="mahotas:median_filter",
+        ndim=(3,),
         package="mahotas",
         distribution="mahotas",
         modes={"image pool": image_pool(_mahotas)},
@@ -124,5 +133,6 @@ ROWS = (
     *(Row("ct-chest-64x512x512", "uint16", {"radius": r}) for r in (1, 2, 10)),
     *(Row("ct-chest-64x512x512", "uint8", {"radius": r}) for r in (1, 2, 10, 25)),
     Row("ct-chest-64x512x512", "float32", {"radius": 5}),
+    *(Row("mr-head-128", "float32", {"radius": r}) for r in (1, 2)),
     *(Row("plate-16x1080x1080", "uint16", {"radius": r}) for r in (1, 2, 5)),
 )

@@ -29,6 +29,7 @@ class Peer:
                  whose parameters cannot be made equal refuses; there is no row of unequal work.
     `difference` (ours, theirs, **parameters) -> how the two answers differ, "" when they agree as
                  closely as `agreement` says they must.
+    `ndim`       ranks of batches it is made for: 3 images, 4 volumes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Peer:
     refuses: Callable[..., str]
     difference: Callable[..., str]
     agreement: str
+    ndim: tuple[int, ...] = (3, 4)
 
     @property
     def missing(self) -> str:
