@@ -46,6 +46,7 @@ from .enhance.mean_filter import mean_filter as mean_filter
 from .enhance.laplacian import laplacian as laplacian
 from .enhance.laws import laws as laws
 from .enhance.subband import subband as subband
+from .enhance.gabor import gabor as gabor
 from .texture.statistics import statistics as statistics
 from .texture.histogram import histogram as histogram
 from .texture.ivh import ivh as ivh

@@ -1,7 +1,6 @@
 // One axis of a separable filter: correlates the lines of an array (lines, size, inner) with
 // 2 RADIUS + 1 taps, and puts, adds or compares the sums. Sums have the order of the CPU code.
-// BORDERS: 0 mirrors, 1 repeats the nearest pixel, 2 goes on at the other end, 3 is zero.
-#include "_cuda.cuh"
+#include "_borders.cuh"
 
 enum : int {
   TAPS = 2 * RADIUS + 1,
@@ -10,15 +9,6 @@ enum : int {
   LARGEST = 2,
   BOTH = 4,
 };
-
-// The index that stands for i on an axis of n pixels; -1 where there is none.
-__device__ __forceinline__ int place(int i, int n) {
-  if (BORDERS == 0) return reflect_index(i, n);
-  if (BORDERS == 1) return clamp_index(i, n);
-  if (BORDERS == 3) return 0 <= i && i < n ? i : -1;
-  i %= n;
-  return i < 0 ? i + n : i;
-}
 
 __device__ __forceinline__ float load(const PIXEL* pixel) {
   const float value = ABSOLUTE ? fabsf((float)*pixel) : (float)*pixel;

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import prod
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -29,7 +30,12 @@ from .._kernel import Parameter
 
 Kernels = tuple[np.ndarray, ...]  # one an axis, float64, of odd length
 BORDERS = ("mirror", "nearest", "periodic", "zero")
-_SCIPY = {"mirror": "reflect", "nearest": "nearest", "periodic": "wrap", "zero": "constant"}
+SCIPY: dict[str, Any] = {
+    "mirror": "reflect",
+    "nearest": "nearest",
+    "periodic": "wrap",
+    "zero": "constant",
+}
 
 BORDER = Parameter(
     "mirror",
@@ -176,7 +182,7 @@ def respond(images: np.ndarray, kernels: Kernels, borders: str) -> np.ndarray:
     """The convolution with the product of the kernels, in float64."""
     values = images
     for axis, g in enumerate(kernels, start=1):
-        values = ndimage.convolve1d(values, g, axis, mode=_SCIPY[borders])  # pyright: ignore
+        values = ndimage.convolve1d(values, g, axis, mode=SCIPY[borders])
     return values
 
 
