@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..machine import cores
-from .peer import Peer, Run, thread_pool
+from .peer import Peer, Row, Run, thread_pool
 
 _CHUNKS = 4  # pieces of work a core: evens out regions of different sizes
 
@@ -67,7 +67,7 @@ def skimage_features(regions: np.ndarray, levels: int, distance: int) -> np.ndar
 
 
 def _in_threads(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
-    def prepare(images: np.ndarray, masks: np.ndarray, **parameters: Any) -> Run:
+    def prepare(images: np.ndarray, masks: np.ndarray | None, **parameters: Any) -> Run:
         chunks, settings = _work(images, masks, **parameters)
         return lambda: np.concatenate(
             list(thread_pool().map(lambda chunk: measure(chunk, **settings), chunks))
@@ -77,7 +77,7 @@ def _in_threads(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
 
 
 def _in_processes(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
-    def prepare(images: np.ndarray, masks: np.ndarray, **parameters: Any) -> Run:
+    def prepare(images: np.ndarray, masks: np.ndarray | None, **parameters: Any) -> Run:
         from joblib import Parallel, delayed
 
         chunks, settings = _work(images, masks, **parameters)
@@ -93,9 +93,9 @@ def _in_processes(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
 
 
 def _work(
-    images: np.ndarray, masks: np.ndarray, *, levels: int, distance: int, **_: Any
+    images: np.ndarray, masks: np.ndarray | None, *, levels: int, distance: int, **_: Any
 ) -> tuple[list[np.ndarray], dict[str, int]]:
-    regions = quantised(images, masks, levels)
+    regions = quantised(images, np.ones_like(images) if masks is None else masks, levels)
     chunks = np.array_split(regions, min(len(regions), _CHUNKS * cores()))
     return chunks, {"levels": levels, "distance": distance}
 
@@ -163,4 +163,10 @@ PEERS = (
         difference=same_features(tuple(_SKIMAGE.values())),
         agreement=f"5 of 25 features, {_CLOSE}",
     ),
+)
+
+ROWS = (
+    Row("cell-rois-1000x64x64", "uint16", {"levels": 32}),
+    Row("cell-rois-1000x64x64", "uint16", {"levels": 64}),
+    Row("lesions-64x128x128", "uint16", {"levels": 32}),
 )

@@ -50,63 +50,112 @@ FEATURES = tuple(
     )
 )
 
+HISTOGRAMS = 7  # S, D, H, and four rows of scratch
 NOISE = 1e-9  # bits; mutual information below it is rounding and counts as 0
 
 
 @compiled
-def fold(counts, side, histograms):
-    """Ordered counts (side, side) -> N p_ij in the upper triangle, in place; returns P.
-
-    histograms (4, 2 side or more) become S, D, H and the diagonal N p_ii. Row and column 0, the
-    pairs with a pixel outside the region, are left out.
-    """
-    sums, differences = histograms[0], histograms[1]
-    marginal, diagonal = histograms[2], histograms[3]
-    for k in range(sums.size):
-        sums[k] = differences[k] = marginal[k] = diagonal[k] = 0
-    pairs = np.int64(0)
-    for i in range(1, side):
-        row, column = counts[i * side + i : (i + 1) * side], counts[i * side + i :]
-        for k in range(1, row.size):  # j = i + k
-            row[k] += column[np.uint64(k) * np.uint64(side)]
-        sums_of_row, marginal_of_row = sums[2 * i :], marginal[i:]
-        total = np.uint32(0)
-        for k in range(row.size):  # contiguous vector additions
-            sums_of_row[k] += row[k]
-            differences[k] += row[k]
-            marginal_of_row[k] += row[k]
-            total += row[k]
-        marginal[i] += total
-        pairs += total
-        row[0] *= np.uint32(2)
-        diagonal[i] = row[0]
+def pairs_inside(counts, side, visited):
+    """P of `visited` ordered pairs: row and column 0 have a pixel outside the region."""
+    pairs = np.int64(visited)
+    for k in range(side):
+        pairs -= counts[k]
+    for k in range(1, side):
+        pairs -= counts[k * side]
     return pairs
 
 
 @compiled
-def summarise(counts, side, table, histograms, totals):
+def diagonal(counts, side, apart, row, kept, number):
+    """row = N p_ij with j - i = apart, for i = 1, 2, ...; those above 0 also go to `kept`.
+
+    Returns how many `kept` holds then, `number` before.
+    """
+    above, below = counts[side + 1 + apart :], counts[(1 + apart) * side + 1 :]
+    for k in range(row.size):
+        at = np.uint64(k) * np.uint64(side + 1)
+        count = above[at] + below[at]
+        row[k] = count
+        kept[np.uint64(number)] = count
+        number += np.int64(count != 0)
+    return number
+
+
+@compiled
+def add_diagonal(row, lower, upper, sums):
+    """Adds the pairs of a diagonal to their levels and to their i + j; returns how many."""
+    total = np.uint32(0)
+    for k in range(row.size):  # contiguous vector additions
+        count = row[k]
+        lower[k] += count
+        upper[k] += count
+        sums[k] += count
+        total += count
+    return total
+
+
+@compiled
+def summarise(counts, side, visited, table, histograms, kept, totals):
     """All that the features need of one matrix, as integers.
 
-    counts       uint32 (side^2,), side = top + 1: ordered pairs (a, b) at a side + b; folded
-    histograms   uint32 (4, 2 side): S, D, H and the diagonal
+    Diagonal by diagonal, until all pairs are seen: neighbours differ little, most are empty.
+
+    counts       uint32 (side^2,), side = top + 1: ordered pairs (a, b) at a side + b, of which
+                 `visited` are counted
+    histograms   uint32 (HISTOGRAMS, 2 side or more): S, D, H, then scratch
+    kept         uint32 (side^2,): scratch
     totals       int64 (4,): P, greatest count, sum of squares and information of the counts N p_ij
     """
-    pairs = fold(counts, side, histograms)
-    unit = unit_of(2 * pairs)
-    diagonal = histograms[3]
-    greatest, squares, once, bits = np.uint32(0), np.int64(0), np.int64(0), np.int64(0)
-    for i in range(1, side):
-        if histograms[2, i]:
-            row = counts[i * side + i : (i + 1) * side]
+    clear(histograms, side)
+    lower, upper, scratch = histograms[2], histograms[3], histograms[4]
+    even, odd = histograms[5], histograms[6]
+    pairs = pairs_inside(counts, side, visited)
+    seen, apart, equal, number = np.int64(0), 0, 0, 0
+    while seen < pairs:
+        row = scratch[: side - 1 - apart]
+        number = diagonal(counts, side, apart, row, kept, number)
+        if apart == 0:  # N p_ii = 2 U_ii
+            equal = number
             for k in range(row.size):
-                greatest = max(greatest, row[k])
-                squares += np.int64(row[k]) * np.int64(row[k])
-            bits += information(row, unit, table)
-            once += np.int64(diagonal[i]) * np.int64(diagonal[i])
-    totals[0] = pairs
-    totals[1] = greatest
-    totals[2] = 2 * squares - once
-    totals[3] = 2 * bits - information(diagonal, unit, table)
+                row[k] //= np.uint32(2)
+        sums = odd if apart % 2 else even  # of 2 i + apart, i = 1, 2, ...
+        found = add_diagonal(row, lower[1:], upper[1 + apart :], sums[1 + apart // 2 :])
+        histograms[1, apart] = found
+        seen += found
+        apart += 1
+    for k in range(side):
+        histograms[0, 2 * k], histograms[0, 2 * k + 1] = even[k], odd[k]
+        lower[k] += upper[k]  # H
+    unit, all_of, once = unit_of(2 * pairs), kept[:number], kept[:equal]
+    totals[0], totals[1] = pairs, greatest(all_of)
+    totals[2] = 2 * squares(all_of) - squares(once)
+    totals[3] = 2 * information(all_of, unit, table) - information(once, unit, table)
+
+
+@compiled
+def clear(histograms, side):
+    """All 0."""
+    for row in histograms:
+        for k in range(2 * side):
+            row[k] = np.uint32(0)
+
+
+@compiled
+def greatest(counts):
+    """The greatest count; 0 if there is none."""
+    most = np.uint32(0)
+    for count in counts:
+        most = max(most, count)
+    return most
+
+
+@compiled
+def squares(counts):
+    """Sum of their squares."""
+    total = np.int64(0)
+    for count in counts:
+        total += np.int64(count) * np.int64(count)
+    return total
 
 
 # ---- the same for few pairs: what they have touched, instead of the whole matrix
@@ -121,10 +170,8 @@ def summarise_few(levels, length, offsets, counts, side, table, histograms, tota
 
     counts   uint32 (side^2,), all 0 before and after
     """
-    sums, differences = histograms[0], histograms[1]
-    marginal, diagonal = histograms[2], histograms[3]
-    for k in range(2 * side):
-        sums[k] = differences[k] = marginal[k] = diagonal[k] = 0
+    clear(histograms[:3], side)
+    sums, differences, marginal = histograms[0], histograms[1], histograms[2]
     pairs = np.int64(0)
     for offset in offsets:
         for at in range(length):
@@ -204,8 +251,10 @@ def inverse_differences(differences, pairs, top):
 @compiled
 def add_features(histograms, totals, top, table, values):
     """Adds the 25 features of one matrix, as `summarise` gives it, to `values`; `top` is Ng."""
-    sums, differences = histograms[0, : 2 * top + 1], histograms[1, :top]
-    marginal = histograms[2, : top + 1]
+    sums, marginal = histograms[0, : 2 * top + 1], histograms[2, : top + 1]
+    differences = histograms[1, :top]
+    while differences[-1] == 0:  # most pairs differ little
+        differences = differences[:-1]
     pairs, greatest, squares, joint = totals[0], totals[1], totals[2], totals[3]
     both = 2 * pairs
     unit = unit_of(both)

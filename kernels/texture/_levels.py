@@ -17,7 +17,7 @@ is exact at every bin edge. Every machine rounds alike: the levels are the same 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,6 +100,7 @@ def neighbour(levels: np.ndarray, offset: Sequence[int]) -> np.ndarray:
 # neighbour within `border` pixels then exists and is 0 if it is outside.
 
 SECTOR = 16  # levels: 32 bytes, what memory delivers at once; every crop starts at one
+Crops = tuple[np.ndarray, np.ndarray]  # levels, and the table of crops
 START, DEPTH, HEIGHT, WIDTH, ROW, SLAB, TOP, VOXELS = range(8)  # columns of a table of crops
 
 
@@ -113,7 +114,8 @@ def layout(where: Regions, border: int) -> tuple[np.ndarray, int]:
     crops[:, DEPTH : WIDTH + 1] = where.sizes
     crops[:, ROW] = crops[:, WIDTH] + border
     crops[:, SLAB] = crops[:, ROW] * (crops[:, HEIGHT] + border)
-    lead = border * (1 + crops[:, ROW] + np.where(_deep(where), crops[:, SLAB], 0))
+    deep = len(where.shape) == 4  # neighbours lie in other slices, too
+    lead = border * (1 + crops[:, ROW] + np.where(deep, crops[:, SLAB], 0))
     lead, cells = _whole_sectors(lead), 2 * lead + crops[:, DEPTH] * crops[:, SLAB]
     cells = _whole_sectors(cells + SECTOR)
     crops[:, START] = np.cumsum(cells) - cells + lead
@@ -124,48 +126,40 @@ def _whole_sectors(cells: np.ndarray) -> np.ndarray:
     return -(-cells // SECTOR) * SECTOR
 
 
-def _deep(where: Regions) -> bool:
-    """Whether the images are volumes, where neighbours lie in other slices, too."""
-    return len(where.shape) == 4
-
-
 # ---- CPU: crops of a block of regions
+
+PIECE = 1 << 13  # cells gathered at once: they stay in the cache
+LANES = 64  # pieces are padded to whole ones
+OUTSIDE = np.float32(np.nan)
 
 
 @compiled
-def _mark(flags, pixels, labels, label, first, last):
-    """Which pixels of a row are inside; `labels` is empty if all of its pixels are."""
+def _gather(row, pixels, labels, label, first, last):
+    """Pixels of a row, OUTSIDE what is not inside; `labels` is empty if all of them belong."""
     if labels.size == 0:
         for x in range(pixels.size):
             v = np.float32(pixels[x])
-            flags[x] = (v >= first) & (v < last)
+            row[x] = v if (v >= first) & (v < last) else OUTSIDE
     elif label == ANY:
         for x in range(pixels.size):
             v = np.float32(pixels[x])
-            flags[x] = (labels[x] != 0) & (v >= first) & (v < last)
+            row[x] = v if (labels[x] != 0) & (v >= first) & (v < last) else OUTSIDE
     else:
         for x in range(pixels.size):
             v = np.float32(pixels[x])
-            flags[x] = (labels[x] == label) & (v >= first) & (v < last)
+            row[x] = v if (labels[x] == label) & (v >= first) & (v < last) else OUTSIDE
+    for x in range(pixels.size, row.size):
+        row[x] = OUTSIDE
 
 
 @compiled
-def _put_removed(row, flags, labels, label, removed):
-    """Pixels of the region that are not inside any more get the level `removed`."""
-    for x in range(row.size):
-        belongs = labels.size == 0 or (labels[x] != 0 if label == ANY else labels[x] == label)
-        if belongs and not flags[x]:
-            row[x] = removed
-
-
-@compiled
-def _extent(pixels, flags, lows, highs, numbers):
-    """Least and greatest pixel so far, and how many, by column: no chain of dependent steps."""
-    for x in range(pixels.size):
-        v = np.float32(pixels[x])
-        lows[x] = v if (flags[x] != 0) & (v < lows[x]) else lows[x]
-        highs[x] = v if (flags[x] != 0) & (v > highs[x]) else highs[x]
-        numbers[x] += flags[x]
+def _extent(grey, lows, highs):
+    """Least and greatest pixel so far of every so many-th one: no chain of dependent steps."""
+    for first in range(0, grey.size, LANES):
+        some = grey[first : first + LANES]
+        for k in range(LANES):  # OUTSIDE is neither below nor above
+            lows[k] = some[k] if some[k] < lows[k] else lows[k]
+            highs[k] = some[k] if some[k] > highs[k] else highs[k]
 
 
 @compiled
@@ -176,10 +170,17 @@ def level(v, gain, origin, step, top):
 
 
 @compiled
-def _row_of_levels(row, pixels, flags, gain, origin, step, top):
-    for x in range(pixels.size):
-        found = level(np.float32(pixels[x]), gain, origin, step, top)
-        row[x] = found if flags[x] else np.int32(0)
+def _quantise(levels, grey, gain, origin, step, top, last):
+    """Levels of pixels below `last`, 0 of others; returns the highest and how many."""
+    for k in range(levels.size):
+        found = level(grey[k], gain, origin, step, top)
+        levels[k] = found if grey[k] < last else np.int32(0)
+    highest, inside = np.uint16(0), np.uint32(0)
+    for k in range(levels.size):
+        highest = max(highest, levels[k])
+    for k in range(levels.size):
+        inside += np.uint32(levels[k] != 0)
+    return highest, inside
 
 
 @compiled
@@ -195,6 +196,35 @@ def _range_of(low, high, scale):
 
 
 @compiled
+def _piece(grey, images, labels, box, crop, z, y0, rows, scale):
+    """The pixels of rows y0 .. of a slice as the crop has them; returns how many cells."""
+    image, label, x0, x1, row = box[0], box[1], box[6], box[7], crop[ROW]
+    rows = min(rows, crop[HEIGHT] - y0)
+    for y in range(rows):
+        down, under = box[2] + z, box[4] + y0 + y
+        pixels = images[image, down, under, x0:x1]
+        inside = labels[image, down, under, x0:x1] if labels.size else labels[0, 0, 0]
+        _gather(grey[y * row : (y + 1) * row], pixels, inside, label, scale.first, scale.last)
+    for k in range(rows * row, rows * row + LANES):
+        grey[k] = OUTSIDE
+    return rows * row
+
+
+@compiled
+def _mark_removed(levels, labels, box, crop, removed):
+    """Pixels of the region that are not inside any more get the level `removed`."""
+    label = box[1]
+    for z in range(crop[DEPTH]):
+        for y in range(crop[HEIGHT]):
+            at = crop[START] + z * crop[SLAB] + y * crop[ROW]
+            for x in range(crop[WIDTH]):
+                found = labels[box[0], box[2] + z, box[4] + y, box[6] + x] if labels.size else label
+                belongs = labels.size == 0 or (found != 0 if label == ANY else found == label)
+                if belongs and levels[at + x] == 0:
+                    levels[at + x] = removed
+
+
+@compiled
 def crop(images, labels, table, scale, removed, levels, crops):
     """Fills the crops of a block of regions.
 
@@ -204,54 +234,40 @@ def crop(images, labels, table, scale, removed, levels, crops):
     """
     for cell in range(levels.size):
         levels[cell] = np.uint16(0)
-    top, widest = scale.levels - 1.0, np.int64(0)
-    for m in range(crops.shape[0]):
-        widest = max(widest, crops[m, WIDTH])
-    flags = np.empty(widest, np.uint8)
-    lows, highs = np.empty(widest, np.float32), np.empty(widest, np.float32)
-    numbers = np.empty(widest, np.uint32)
-    for m in range(crops.shape[0]):
-        image, label, z0, y0, x0 = table[m, 0], table[m, 1], table[m, 2], table[m, 4], table[m, 6]
-        depth, height, width = crops[m, DEPTH], crops[m, HEIGHT], crops[m, WIDTH]
-        x1 = x0 + width
-        lows[:width], highs[:width], numbers[:width] = np.inf, -np.inf, 0
-        for z in range(depth):
-            for y in range(height):
-                pixels = images[image, z0 + z, y0 + y, x0:x1]
-                inside = labels[image, z0 + z, y0 + y, x0:x1] if labels.size else labels[0, 0, 0]
-                _mark(flags, pixels, inside, label, scale.first, scale.last)
-                _extent(pixels, flags, lows, highs, numbers)
-        low, high, voxels = np.float64(np.inf), np.float64(-np.inf), np.int64(0)
-        for x in range(width):
-            low, high = min(low, np.float64(lows[x])), max(high, np.float64(highs[x]))
-            voxels += numbers[x]
-        crops[m, TOP] = crops[m, VOXELS] = 0
+    longest = np.int64(PIECE)
+    for m in range(len(crops)):
+        longest = max(longest, crops[m, ROW])
+    grey = np.empty(longest + LANES, np.float32)
+    lows, highs = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    for m in range(len(crops)):
+        box, one, size = table[m], crops[m], np.int64(0)
+        rows = longest // one[ROW] if one[ROW] else np.int64(1)  # of a piece
+        lows[:], highs[:] = np.inf, -np.inf
+        for z in range(one[DEPTH]):
+            for y in range(0, one[HEIGHT], rows):
+                size = _piece(grey, images, labels, box, one, z, y, rows, scale)
+                _extent(grey[: size + LANES - 1 & -LANES], lows, highs)
+        one[TOP] = one[VOXELS] = 0
+        low, high = np.float64(lows.min()), np.float64(highs.max())
         if low > high:
             continue
         gain, origin, step, last = _range_of(low, high, scale)
-        highest, beyond = np.int64(level(high, gain, origin, step, top)), high >= last
-        if beyond:  # pixels above the last bin leave the region
-            highest, voxels = np.int64(0), np.int64(0)
-        for z in range(depth):
-            for y in range(height):
-                pixels = images[image, z0 + z, y0 + y, x0:x1]
-                inside = labels[image, z0 + z, y0 + y, x0:x1] if labels.size else labels[0, 0, 0]
-                _mark(flags, pixels, inside, label, scale.first, min(last, scale.last))
-                at = crops[m, START] + z * crops[m, SLAB] + y * crops[m, ROW]
-                row = levels[at : at + width]
-                _row_of_levels(row, pixels, flags, gain, origin, step, top)
-                if beyond:
-                    for x in range(width):
-                        highest = max(highest, np.int64(row[x]))
-                        voxels += flags[x]
-                if removed:
-                    _put_removed(row, flags, inside, label, removed)
-        crops[m, TOP], crops[m, VOXELS] = highest, voxels
+        for z in range(one[DEPTH]):
+            for y in range(0, one[HEIGHT], rows):
+                if one[DEPTH] > 1 or one[HEIGHT] > rows:  # more than the piece that is there
+                    size = _piece(grey, images, labels, box, one, z, y, rows, scale)
+                at = one[START] + z * one[SLAB] + y * one[ROW]
+                found = levels[at : at + size]
+                top, inside = _quantise(found, grey, gain, origin, step, scale.levels - 1.0, last)
+                one[TOP] = max(one[TOP], top)
+                one[VOXELS] += inside
+        if removed:
+            _mark_removed(levels, labels, box, one, removed)
 
 
 def cpu_crops(
     images: np.ndarray, where: Regions, scale: Scale, border: int, removed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Crops:
     """Levels (cells,) uint16 and the table of crops (m, 8) int64 of all the regions.
 
     `removed` is the level of pixels that leave the region: 0 as what is outside, or one of their
@@ -290,35 +306,55 @@ def measure(
 ) -> None:  # fmt: skip
     """values = what the parts measure: `out` (m, columns of the part) float64 for each block.
 
-    Regions go in blocks through all parts while they are in the cache. Where there are too few
-    blocks for all threads, each is cropped for every part anew, so that parts run side by side.
+    Regions go in blocks through all parts while they are in the cache. Few large blocks are
+    cropped first; then the parts run side by side, in the order in which they are given.
     """
     sizes = where.sizes.prod(axis=1)
     order = np.argsort(-sizes, kind="stable")  # the large first: threads end together
     starts = blocks(sizes[order], max(WORTH_A_THREAD, min(CACHED, sizes.sum() // threads())))
-    enough = len(starts) > threads()
-    parts = sorted(parts, key=lambda part: part.removed)  # one crop for all that want the same
-    tasks: list[tuple[np.ndarray, Sequence[Part]]] = []
-    for first, stop in pairwise(starts):
-        for some in [parts] if enough else ([part] for part in parts):
-            tasks.append((order[first:stop], some))
+    rows = [order[first:stop] for first, stop in pairwise(starts)]
+    marks = sorted({part.removed for part in parts})  # one crop for all that want the same
+
+    def cropped(block: np.ndarray, mark: int) -> Crops:
+        return cpu_crops(images, where.some(block), scale, border, mark)
+
+    def fill(block: np.ndarray, part: Part, work: Work, crops: Crops) -> None:
+        out = np.empty((len(block), part.columns.stop - part.columns.start))
+        work(*crops, out)
+        values[block, part.columns] = out
 
     def serve(first: int, stop: int) -> None:
-        works: dict[int, Work] = {}
-        for rows, some in tasks[first:stop]:
-            made: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-            chosen = where.some(rows)
-            for part in some:
-                if part.removed not in made:
-                    made = {part.removed: cpu_crops(images, chosen, scale, border, part.removed)}
-                key = part.columns.start
-                if key not in works:
-                    works[key] = part.begin()
-                out = np.empty((len(rows), part.columns.stop - key))
-                works[key](*made[part.removed], out)
-                values[rows, part.columns] = out
+        works = [part.begin() for part in parts]
+        for block, mark in product(rows[first:stop], marks):
+            crops = cropped(block, mark)
+            for part, work in zip(parts, works, strict=True):
+                if part.removed == mark:
+                    fill(block, part, work, crops)
 
-    run(serve, len(tasks))
+    if len(rows) >= threads():
+        run(serve, len(rows))
+    else:
+        share(cropped, fill, rows, marks, parts)
+
+
+def share(
+    cropped: Callable[[np.ndarray, int], Crops], fill: Callable[..., None],
+    rows: Sequence[np.ndarray], marks: Sequence[int], parts: Sequence[Part],
+) -> None:  # fmt: skip
+    """Few large blocks: threads share out first their crops, then their parts."""
+    wanted, tasks = list(product(range(len(rows)), marks)), list(product(range(len(rows)), parts))
+    made: dict[tuple[int, int], Crops] = {}
+
+    def crop_some(first: int, stop: int) -> None:
+        for block, mark in wanted[first:stop]:
+            made[block, mark] = cropped(rows[block], mark)
+
+    def measure_some(first: int, stop: int) -> None:
+        for block, part in tasks[first:stop]:
+            fill(rows[block], part, part.begin(), made[block, part.removed])
+
+    run(crop_some, len(wanted))
+    run(measure_some, len(tasks))
 
 
 def blocks(sizes: np.ndarray, enough: int) -> np.ndarray:

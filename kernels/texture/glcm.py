@@ -14,7 +14,7 @@ slices, directions  how the matrices are summed or their features averaged: see 
 borders     pairs with a pixel outside the image or the region are not counted
 cost        4 or 13 increments a pixel, then (Ng + 1)^2 cells a matrix. Workspace: on the CPU, a
             thread, 256 KB or 2 bytes a pixel of one region, and 4 (Ng + 1)^2 bytes a table, of
-            which there are 4, or 13 for averaged volumes; on the GPU 2 bytes a pixel of all boxes,
+            which there are 6, or 15 for averaged volumes; on the GPU 2 bytes a pixel of all boxes,
             and up to 560 MB for more than 64 levels
 nan         NaN and infinite pixels leave the region. No pair (empty, one pixel): all columns NaN.
             One level only: the limits of the formulas, with correlation 1 and information
@@ -32,7 +32,7 @@ from .._cpu import compiled
 from .._kernel import Cost, Parameter, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, DIRECTIONS, MERGED, SLICES, VOLUME, steps, suffix
-from ._glcm_features import FEATURES, NOISE, add_features, summarise, summarise_few
+from ._glcm_features import FEATURES, HISTOGRAMS, NOISE, add_features, summarise, summarise_few
 from ._information import information_table
 from ._levels import (
     DEPTH,
@@ -73,7 +73,8 @@ def reference(images, where, *, levels=32, binning="count", width=25.0, low=0.0,
         grey = levels_of(image, mask, rule)
         top = int(grey.max(initial=0))
         pieces = grey[:, None] if slices == AVERAGED else grey[None]
-        counts = np.array([[co_occurrence(p, m, top) for m in offsets] for p in pieces])
+        pairs = [[co_occurrence(p, m, top) for m in offsets] for p in pieces]
+        counts = np.array(pairs).reshape(len(pieces), len(offsets), top, top)
         if directions == MERGED:
             counts = counts.sum(axis=1, keepdims=True)
         found = [formulas(m / m.sum()) for row in counts for m in row if m.any()]
@@ -129,14 +130,13 @@ def entropy(p):
 
 
 @compiled
-def count_pairs(levels, offsets, counts, side):
-    """Adds the ordered pairs (levels[k], levels[k + offset]) to counts (4, side^2), one an offset.
+def count_pairs(levels, length, offsets, counts, side):
+    """Adds the ordered pairs (levels[k], levels[k + offset]), k < length, to counts (4, side^2).
 
-    Four tables are four chains of increments, which hides the latency of a store that is loaded
-    again. Pairs with the outside, level 0, end in row or column 0. Shifted views and unsigned
+    A table an offset: four chains of increments hide the latency of a store that is loaded again.
+    Pairs with the outside, level 0, end in row or column 0. Shifted views and unsigned
     indices spare the test for an index below 0.
     """
-    length = levels.size - offsets.max()
     if offsets.size == 4:
         first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
         one, two = levels[offsets[0] :], levels[offsets[1] :]
@@ -156,15 +156,15 @@ def count_pairs(levels, offsets, counts, side):
 
 @compiled
 def count_directions(levels, offsets, counts, side, merged):
-    """Counts of all offsets: a table each, or all in the first."""
-    cells = side * side
+    """Counts of all offsets, of levels that reach as far: a table each, or all in the first."""
+    cells, length = side * side, levels.size - offsets.max()
     for m in range(counts.shape[0]):
         table = counts[m]
         for cell in range(cells):
             table[cell] = np.uint32(0)
     for m in range(0, offsets.size, 4):
         tables = counts if merged else counts[m : m + 4]
-        count_pairs(levels, offsets[m : m + 4], tables, side)
+        count_pairs(levels, length, offsets[m : m + 4], tables, side)
     if merged:
         first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
         for cell in range(cells):
@@ -172,11 +172,13 @@ def count_directions(levels, offsets, counts, side, merged):
 
 
 @compiled
-def measure_block(levels, crops, directions, merged, sliced, table, counts, empty, histograms, out):
+def measure_block(levels, crops, directions, merged, sliced, table, counts, empty, kept,
+                  histograms, out):  # fmt: skip
     """Features of a block of regions.
 
     levels, crops    see `_levels.py`; directions int64 (m, 3): steps (z, y, x)
-    counts           uint32 (4 or more, (Ng + 1)^2), histograms uint32 (4, 2 (Ng + 1)): scratch
+    counts           uint32 (4 or more, (Ng + 1)^2), kept uint32 ((Ng + 1)^2,), histograms uint32
+                     (HISTOGRAMS, 2 (Ng + 1)): scratch
     empty            uint32 ((Ng + 1)^2,), all 0 before and after
     """
     totals, offsets = np.empty(4, np.int64), np.empty(len(directions), np.int64)
@@ -201,7 +203,8 @@ def measure_block(levels, crops, directions, merged, sliced, table, counts, empt
                     some = offsets if merged else offsets[m : m + 1]
                     summarise_few(reach, size, some, empty, side, table, histograms, totals)
                 else:
-                    summarise(counts[m], side, table, histograms, totals)
+                    visited = size * (len(offsets) if merged else 1)
+                    summarise(counts[m], side, visited, table, histograms, kept, totals)
                 if totals[0] > 0:
                     found += 1
                     add_features(histograms, totals, crop[TOP], table, values)
@@ -218,7 +221,8 @@ def part(images: Any, column: int, *, levels: int, distance: int, directions: st
 
     def begin():
         counts, empty = np.empty((tables, side**2), np.uint32), np.zeros(side**2, np.uint32)
-        scratch = counts, empty, np.empty((4, 2 * side), np.uint32)
+        kept = np.empty(side**2, np.uint32)
+        scratch = counts, empty, kept, np.empty((HISTOGRAMS, 2 * side), np.uint32)
 
         def work(levels, crops, out):
             measure_block(
