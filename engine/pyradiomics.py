@@ -32,11 +32,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial.distance import pdist
 
-from medkern.kernels.texture._hull import corners
 from medkern.kernels.texture.glcm import matrices
+from medkern.kernels.texture.morphology import planar_diameter
 
 from .errors import UserError
 from .radiomics import Grid, Radiomics, Region
@@ -96,7 +94,7 @@ def _across(axis: int) -> Rule:
     return Rule(
         "morphology",
         f"greatest distance of two vertices of the mesh that have the same {plane}",
-        lambda _, known: planar_diameter(known.region, axis),
+        lambda _, known: planar_diameter(known.region.drawn, known.region.spacing, axis),
         "mm",
     )
 
@@ -284,6 +282,13 @@ class PyRadiomics(Radiomics):
             found[name] = rule.change(value, known) if rule.change else value
         return found
 
+    def arguments(
+        self, family: str, intensities: np.ndarray, spacing: tuple[float, ...]
+    ) -> dict[str, Any]:
+        """What this family's kernel is given; of shape only what PyRadiomics has."""
+        shape = {"scope": "shape"} if family == "morphology" else {}
+        return super().arguments(family, intensities, spacing) | shape
+
     def rules(self) -> dict[str, Rule]:
         """{column: where it comes from} for the chain's families."""
         return {
@@ -320,27 +325,6 @@ def _short(name: str) -> str:
 
 
 # ---- what our families do not measure
-
-
-def planar_diameter(region: Region, axis: int) -> float:
-    """Greatest distance of two vertices of the mesh in a plane across an axis.
-
-    Planes between two slices may hold points that are no vertices, being inside both slices. A pair
-    with such a point lies within one of the slices, whose own vertices are further apart.
-    """
-    boxes = ndimage.find_objects(region.drawn.astype(np.uint8))
-    if not boxes:
-        return np.nan
-    inside = np.moveaxis(region.drawn[boxes[0]], axis, 0)
-    depth, height, width = inside.shape
-    any_inside = inside.any(axis=2)
-    first = np.where(any_inside, inside.argmax(axis=2), width)
-    last = np.where(any_inside, width - 1 - inside[..., ::-1].argmax(axis=2), -1)
-    found = np.empty((2 * (2 * depth + 1) * (2 * height + 1), 3), np.int64)
-    found = found[: corners(np.array([first, last], np.int32), found)]
-    half = np.delete(np.array(region.spacing), axis) / 2
-    planes = np.split(found[:, 1:] * half, np.flatnonzero(np.diff(found[:, 0])) + 1)
-    return max(float(pdist(plane).max(initial=0.0)) for plane in planes)
 
 
 def maximal_correlation(region: Region, chain: PyRadiomics) -> float:

@@ -23,6 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from medkern import kernels
+from medkern.kernels.texture import textures
 
 from .errors import UserError
 from .features import Features
@@ -31,11 +32,12 @@ FAMILIES = (
     "morphology", "local", "statistics", "histogram", "ivh",
     "glcm", "glrlm", "glszm", "gldzm", "ngtdm", "ngldm",
 )  # fmt: skip
-AS_DRAWN = ("morphology", "gldzm")  # families that are measured on the morphological mask
+AS_DRAWN = {"morphology", "gldzm"}  # families that are measured on the morphological mask
 ORDER = {"nearest": 0, "linear": 1, "cubic": 3}  # of the spline
 ALIGNMENTS = ("centre", "corner")
 MARGIN = 24  # old voxels around the region: a cubic spline forgets what is further away
 REACH = 7.0  # mm around the region that stay: the local peak is a mean over 6.2 mm
+ROUNDING = 5e-7  # of the share of a voxel: a half that was computed as 0.4999999 is a half
 MEASURED, EMPTY, SINGLE, FLAT = range(4)  # region.status
 REGION = {  # unit and meaning of its columns
     "voxels": ("voxels", "in the region"),
@@ -142,17 +144,30 @@ class Radiomics:
         status  0 measured, 1 empty, 2 a single voxel, 3 flat: then some features have no value
         """
         image, drawn, inside, spacing = region
-        measured = np.where(inside, image, np.float32(np.nan))
-        found = {"region.voxels": float(inside.sum())}
+        intensities = image[inside]
+        found = {"region.voxels": float(intensities.size)}
         found["region.status"] = float(status(image, inside))
-        for family in self.families:
-            kernel: Any = kernels.catalogue()[family]
-            shape = family in AS_DRAWN  # what re-segmentation took has no intensity there
-            pixels, mask = (measured, drawn) if shape else (image, inside)
-            chosen = self.arguments(family, image[inside], spacing)
+        columns: dict[str, dict[str, float]] = {family: {} for family in self.families}
+        for families in self.calls():
+            kernel, chosen = kernel_of(families), {}
+            for family in families:
+                chosen |= self.arguments(family, intensities, spacing)
+            pixels, mask = image, inside
+            if not AS_DRAWN.isdisjoint(families):  # what re-segmentation took has no intensity
+                pixels, mask = np.where(inside, image, np.float32(np.nan)), drawn
             values, names = kernel(pixels[None], mask[None], **chosen)
-            found |= zip(names, values[0].tolist(), strict=True)
+            for name, value in zip(names, values[0].tolist(), strict=True):
+                columns[name.partition(".")[0]][name] = value
+        for of_family in columns.values():
+            found |= of_family
         return found
+
+    def calls(self) -> list[tuple[str, ...]]:
+        """The families of each kernel call: those that share their settings share grey levels."""
+        texture = (family for family in self.families if family in textures.FAMILIES)
+        sharing = tuple(family for family in texture if family not in self.parameters)
+        alone = [(family,) for family in self.families if family not in sharing]
+        return [*alone, sharing] if sharing else alone
 
     def prepare(self, case: Case) -> Region:
         """The region at the wanted spacing, and what re-segmentation leaves of it."""
@@ -162,9 +177,8 @@ class Radiomics:
             spacing = tuple(new or old for new, old in wanted)
         grid = Grid.of(drawn, case.spacing, spacing, self.align)
         image = self.resampled(grid, case.image)
-        # a half that was computed as 0.4999999 is a half
         share = grid.sample(drawn, ORDER[self.mask_interpolation])
-        drawn = np.round(share, 6) >= self.partial
+        drawn = share > self.partial - ROUNDING
         inside = drawn & np.isfinite(image)
         if self.range:
             inside &= (image >= self.range[0]) & (image <= self.range[1])
@@ -223,6 +237,13 @@ class Radiomics:
         }  # fmt: skip
 
 
+def kernel_of(families: tuple[str, ...]) -> Any:
+    """The kernel that measures these families in one call."""
+    if families[0] in textures.FAMILIES:
+        return textures.together(*families)
+    return kernels.catalogue()[families[0]]
+
+
 def status(image: np.ndarray, inside: np.ndarray) -> int:
     """How much there is to measure."""
     found = image[inside]
@@ -249,10 +270,9 @@ class Grid:
         cls, drawn: np.ndarray, old: tuple[float, ...], new: tuple[float, ...],
         align: str = "centre",
     ) -> Grid:  # fmt: skip
-        boxes = ndimage.find_objects(drawn.astype(np.uint8)) or [(slice(0, 1),) * 3]
         axes = [
             _axis(n, inside, b / a, int(np.ceil(REACH / b)), align)
-            for n, inside, a, b in zip(drawn.shape, boxes[0], old, new, strict=True)
+            for n, inside, a, b in zip(drawn.shape, _box(drawn), old, new, strict=True)
         ]
         return cls(*(tuple(column) for column in zip(*axes, strict=True)))
 
@@ -267,6 +287,12 @@ class Grid:
         return ndimage.affine_transform(
             needed, np.array(self.step), start, self.shape, order=order, mode=beyond
         )
+
+
+def _box(drawn: np.ndarray) -> list[slice]:
+    """Where the region lies; the first voxel where it is empty."""
+    planes = (np.flatnonzero(drawn.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+    return [slice(p[0], p[-1] + 1) if p.size else slice(0, 1) for p in planes]
 
 
 def _axis(

@@ -12,7 +12,14 @@ import pytest
 from medkern.kernels.texture import gldzm as distance, glrlm as run, glszm as size
 from medkern.kernels.texture._aggregation import EVERY, PLANE
 from medkern.kernels.texture._levels import DEPTH, ROW, SLAB, START, cpu_crops, scale
-from medkern.kernels.texture._zones import STRETCH, label_zones, links
+from medkern.kernels.texture._zone_features import (
+    REMOVED,
+    count_sizes,
+    count_steps,
+    measure_steps,
+    scratch_of,
+)
+from medkern.kernels.texture._zones import find_zones, links, no_zones
 from medkern.kernels.texture.gldzm import gldzm
 from medkern.kernels.texture.glrlm import glrlm
 from medkern.kernels.texture.glszm import glszm
@@ -125,35 +132,20 @@ def test_run_lengths_are_the_published_matrices(phantom, published, runs):
     np.testing.assert_array_equal(counts.sum(axis=0), merged)
 
 
-def labelled(levels, crop, what):
-    """(first, stop, roots) of a crop."""
-    touching = links(np.array(EVERY if what == "3D" else PLANE))
-    offsets = touching.steps @ (crop[SLAB], crop[ROW], 1)
-    first, stop = crop[START], crop[START] + crop[DEPTH] * crop[SLAB]
-    codes, parents = np.empty(STRETCH, np.uint16), np.empty(stop - first, np.uint32)
-    label_zones(levels, first, stop, offsets, touching.rest, touching.lowest, codes, parents)
-    return first, stop, parents
-
-
-def compiled_sizes(phantom, what):
-    for levels, crop in crops_of(phantom, what):
-        first, stop, parents = labelled(levels, crop, what)
-        counts, beyond = np.zeros(65 * SIDE, np.uint32), np.empty(1, int)
-        sizes = np.empty_like(parents)
-        _, listed = size.count_zones(levels, first, stop, parents, sizes, counts, SIDE, beyond, 0)
+def compiled_zones(phantom, what):
+    """(sizes, distances) of each crop: the zones as the compiled code finds and counts them."""
+    touching, deep = links(np.array(EVERY if what == "3D" else PLANE)), what == "3D"
+    for levels, crop in crops_of(phantom, what, REMOVED):
+        steps, codes, numbers, counts, beyond = scratch_of(crop[None], 6, deep, True)
+        piece = levels, crop, crop[START], crop[DEPTH]
+        measure_steps(*piece, deep, steps)
+        zones = find_zones(*piece, touching, steps[crop[SLAB] :], codes, numbers, no_zones(1))
+        _, listed = count_sizes(*zones, SIDE, counts, beyond)
         assert listed == 0
-        yield counted(counts)
-
-
-def compiled_distances(phantom, what):
-    for levels, crop in crops_of(phantom, what, distance.REMOVED):
-        first, stop, parents = labelled(levels, crop, what)
-        slab = crop[SLAB] if what == "3D" else crop[ROW]
-        distances = np.empty(stop - first + 2 * slab, np.uint16)
-        distance.measure_distances(levels, first, stop, crop[ROW], slab, distances)
-        counts = np.zeros(4 * SIDE, np.uint32)
-        distance.count_zones(levels, first, stop, parents, distances[slab:], counts, SIDE)
-        yield counted(counts)
+        sizes = counted(counts)
+        counts[:] = 0
+        count_steps(*zones, SIDE, counts)
+        yield sizes, counted(counts)
 
 
 @pytest.mark.parametrize("what", ["2D", "3D"])
@@ -161,7 +153,7 @@ def test_size_zones_are_the_published_matrices(phantom, published, what):
     want = published[f"Grey level size zone matrix ({what})"]
     defined = [size.zone_sizes(grey, 6, MOST - 1) for grey in greys(phantom, what)]
     np.testing.assert_array_equal(defined, want)
-    np.testing.assert_array_equal(list(compiled_sizes(phantom, what)), want)
+    np.testing.assert_array_equal([sizes for sizes, _ in compiled_zones(phantom, what)], want)
 
 
 @pytest.mark.parametrize("what", ["2D", "3D"])
@@ -171,7 +163,7 @@ def test_distance_zones_are_the_published_matrices(phantom, published, what):
         distance.zone_distances(grey, grey > 0, 6, MOST - 1) for grey in greys(phantom, what)
     ]
     np.testing.assert_array_equal(defined, want)
-    np.testing.assert_array_equal(list(compiled_distances(phantom, what)), want)
+    np.testing.assert_array_equal([steps for _, steps in compiled_zones(phantom, what)], want)
 
 
 # ---- values

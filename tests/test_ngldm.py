@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
-from medkern.bench.ptx import Interpreter
-from medkern.kernels import _cuda
 from medkern.kernels.texture._neighbours import neighbourhood
 from medkern.kernels.texture.ngldm import FEATURES, dependences, ngldm
 
@@ -71,70 +69,7 @@ def test_a_flat_image_by_hand():
     assert {name: found[name] for name in want} == pytest.approx(want, rel=1e-6)
 
 
-# ---- the compiled code
-
-
-@given(regions, areas, st.sampled_from(SLICES), st.integers(1, 4), st.integers(0, 8))
-@settings(max_examples=40, deadline=None)
-def test_the_compiled_code_equals_the_definition(images, masks, slices, distance, coarseness):
-    chosen = ngldm.resolve(
-        {"levels": 7, "slices": slices, "distance": distance, "coarseness": coarseness}
-    )
-    for grey, area in ((images, masks), (images[None], masks[None])):  # slices and a volume
-        values, _ = ngldm(grey, area, **chosen)
-        want = ngldm.reference(grey, ngldm.place(grey, area), **chosen)
-        np.testing.assert_allclose(values, want, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"levels": 1024, "coarseness": 1024},
-        {"levels": 1024, "distance": 4, "coarseness": 3},
-        {"levels": 2},
-        {"levels": 200, "coarseness": 200},
-    ],
-    ids=str,
-)
-def test_many_levels_and_large_distances(parameters):
-    volume = np.random.default_rng(7).integers(0, 4000, (1, 12, 30, 40), np.uint16)
-    chosen = ngldm.resolve(parameters)
-    want = ngldm.reference(volume, ngldm.place(volume), **chosen)
-    np.testing.assert_allclose(ngldm(volume, **parameters)[0], want, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {},
-        {"levels": 70, "distance": 2, "coarseness": 3},
-        {"slices": "averaged"},
-        {"levels": 300, "coarseness": 20},
-    ],
-    ids=str,
-)
-def test_the_gpu_code_gives_the_bits_of_the_cpu_code(parameters):
-    rng = np.random.default_rng(8)
-    volume = rng.integers(0, 900, (1, 3, 16, 21), np.uint16)
-    mask = (rng.random(volume.shape) < 0.8).astype(np.uint8)
-    values, _ = ngldm(volume, mask, **parameters)
-    found = np.empty_like(values)
-    with _cuda.running(Interpreter()):
-        ngldm.gpu(volume, ngldm.place(volume, mask), found, **ngldm.resolve(parameters))
-    np.testing.assert_array_equal(found.view(np.uint32), values.view(np.uint32))
-
-
 # ---- properties
-
-
-@given(regions, areas, st.sampled_from(SLICES), st.integers(0, 3))
-@settings(max_examples=30, deadline=None)
-def test_turning_and_flipping_a_slice_changes_nothing(images, masks, slices, coarseness):
-    chosen = {"slices": slices, "coarseness": coarseness}
-    want, _ = ngldm(images[None], masks[None], **chosen)
-    for turned in (lambda a: a[..., ::-1], lambda a: a[..., ::-1, :], lambda a: a.swapaxes(-1, -2)):
-        got, _ = ngldm(turned(images[None]), turned(masks[None]), **chosen)
-        np.testing.assert_array_equal(got, want)
 
 
 @given(regions, areas, st.integers(0, 3))
@@ -162,12 +97,6 @@ def test_a_coarseness_of_all_levels_counts_neighbours(images, masks):
         "dependence_count_non_uniformity", "normalised_dependence_count_non_uniformity",
     )]  # fmt: skip
     np.testing.assert_array_equal(every[:, sizes], flat[:, sizes])
-
-
-def test_one_slice_makes_the_2d_2_5d_and_3d_features_equal():
-    image = np.random.default_rng(4).integers(0, 300, (2, 1, 20, 22), np.uint16)
-    for slices in SLICES:
-        np.testing.assert_array_equal(ngldm(image, slices=slices)[0], ngldm(image[:, 0])[0])
 
 
 def test_slices_on_their_own_are_averaged_or_summed():

@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
-from medkern.bench.ptx import Interpreter
-from medkern.kernels import _cuda
 from medkern.kernels.texture._neighbours import neighbourhood
 from medkern.kernels.texture.ngtdm import FEATURES, ngtdm, tone_differences
 
@@ -60,55 +58,7 @@ def test_two_levels_side_by_side():
     }
 
 
-# ---- the compiled code
-
-
-@given(regions, areas, st.sampled_from(SLICES), st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
-def test_the_compiled_code_equals_the_definition(images, masks, slices, distance):
-    chosen = ngtdm.resolve({"levels": 7, "slices": slices, "distance": distance})
-    for grey, area in ((images, masks), (images[None], masks[None])):  # slices and a volume
-        values, _ = ngtdm(grey, area, **chosen)
-        want = ngtdm.reference(grey, ngtdm.place(grey, area), **chosen)
-        np.testing.assert_allclose(values, want, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [{"levels": 1024}, {"levels": 1024, "distance": 4}, {"levels": 2}, {"levels": 200}],
-    ids=str,
-)
-def test_many_levels_and_large_distances(parameters):
-    volume = np.random.default_rng(7).integers(0, 4000, (1, 12, 30, 40), np.uint16)
-    chosen = ngtdm.resolve(parameters)
-    want = ngtdm.reference(volume, ngtdm.place(volume), **chosen)
-    np.testing.assert_allclose(ngtdm(volume, **parameters)[0], want, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "parameters", [{}, {"levels": 70, "distance": 2}, {"slices": "averaged"}], ids=str
-)
-def test_the_gpu_code_gives_the_bits_of_the_cpu_code(parameters):
-    rng = np.random.default_rng(8)
-    volume = rng.integers(0, 900, (1, 3, 16, 21), np.uint16)
-    mask = (rng.random(volume.shape) < 0.8).astype(np.uint8)
-    values, _ = ngtdm(volume, mask, **parameters)
-    found = np.empty_like(values)
-    with _cuda.running(Interpreter()):
-        ngtdm.gpu(volume, ngtdm.place(volume, mask), found, **ngtdm.resolve(parameters))
-    np.testing.assert_array_equal(found.view(np.uint32), values.view(np.uint32))
-
-
 # ---- properties
-
-
-@given(regions, areas, st.sampled_from(SLICES))
-@settings(max_examples=30, deadline=None)
-def test_turning_and_flipping_a_slice_changes_nothing(images, masks, slices):
-    want, _ = ngtdm(images[None], masks[None], slices=slices)
-    for turned in (lambda a: a[..., ::-1], lambda a: a[..., ::-1, :], lambda a: a.swapaxes(-1, -2)):
-        got, _ = ngtdm(turned(images[None]), turned(masks[None]), slices=slices)
-        np.testing.assert_array_equal(got, want)
 
 
 @given(regions, areas)
@@ -119,12 +69,6 @@ def test_inverting_the_greys_changes_only_what_weighs_by_the_level(images, masks
     mirrored, _ = ngtdm(9 - grey, masks, binning="none", levels=8)
     same = [k for k, name in enumerate(NAMES) if name != "busyness"]  # sum |i p_i - j p_j|
     np.testing.assert_allclose(mirrored[:, same], values[:, same], rtol=1e-5)
-
-
-def test_one_slice_makes_the_2d_2_5d_and_3d_features_equal():
-    image = np.random.default_rng(4).integers(0, 300, (2, 1, 20, 22), np.uint16)
-    for slices in SLICES:
-        np.testing.assert_array_equal(ngtdm(image, slices=slices)[0], ngtdm(image[:, 0])[0])
 
 
 def test_slices_on_their_own_are_averaged_or_summed():

@@ -122,6 +122,7 @@ _CLOSE = f"relative {_RELATIVE:g}, absolute {_ABSOLUTE:g}: our features are floa
 PEERS = (
     Peer(
         name="nyxus:Nyxus",
+        ndim=(3,),
         package="nyxus",
         distribution="nyxus",
         modes={"own threads": _nyxus},
@@ -140,4 +141,7 @@ PEERS = (
     ),
 )
 
-ROWS = tuple(Row("cell-rois-1000x64x64", "uint16", {"levels": levels}) for levels in (32, 64))
+ROWS = (
+    *(Row("cell-rois-1000x64x64", "uint16", {"levels": levels}) for levels in (32, 64)),
+    Row("organ-1x144", "int16", {"levels": 32}),
+)

@@ -96,6 +96,72 @@ def diameter(points):
     return np.sqrt(greatest)
 
 
+# ---- diameters of sections
+
+
+@compiled
+def ends_of(inside, along, ends):
+    """ends[:, i, j] = first and last voxel of the lines along an axis: 2 or 1.
+
+    ends   int32 (2, d, h) of lines along x, or (2, w, d) along y; first > last: no voxel
+    """
+    d, h, w = inside.shape
+    first, last = np.empty(w, np.int32), np.empty(w, np.int32)
+    for z in range(d):
+        first[:], last[:] = h, -1
+        for y in range(h):
+            row = inside[z, y]
+            if along == 1:
+                for x in range(w):
+                    first[x] = y if row[x] & (first[x] > y) else first[x]
+                    last[x] = y if row[x] else last[x]
+            else:
+                low, high = 0, w - 1
+                while low < w and not row[low]:
+                    low += 1
+                while high >= low and not row[high]:
+                    high -= 1
+                ends[0, z, y], ends[1, z, y] = low, high
+        if along == 1:
+            ends[0, :, z], ends[1, :, z] = first, last
+
+
+@compiled
+def farthest_in_planes(points, row, column):
+    """Greatest distance of two points (plane, row, column) of one plane; planes follow another."""
+    greatest, start = 0.0, 0
+    for i in range(len(points)):
+        if points[i, 0] != points[start, 0]:
+            start = i
+        for j in range(start, i):
+            down = (points[i, 1] - points[j, 1]) * row
+            across = (points[i, 2] - points[j, 2]) * column
+            greatest = max(greatest, down * down + across * across)
+    return np.sqrt(greatest)
+
+
+def planar_diameter(inside: np.ndarray, spacing: tuple[float, ...], axis: int) -> float:
+    """Greatest distance in mm of two vertices of the mesh in a plane across an axis.
+
+    Planes between two slices may hold points that are no vertices, being inside both slices. A pair
+    with such a point lies within one of the slices, whose own vertices are further apart.
+
+    inside   bool (d, h, w)
+    """
+    along = 1 if axis == 2 else 2
+    depth, height, width = inside.shape
+    shape = (width, depth) if axis == 2 else (depth, height)
+    ends = np.empty((2, *shape), np.int32)
+    ends_of(np.ascontiguousarray(inside), along, ends)
+    if axis == 1:
+        ends = np.ascontiguousarray(ends.swapaxes(1, 2))
+    planes, rows = ends.shape[1:]
+    found = np.empty((2 * (2 * planes + 1) * (2 * rows + 1), 3), np.int64)
+    row = 0 if axis > 0 else 1  # the axis of the rows
+    points = found[: corners(ends, found)]
+    return float(farthest_in_planes(points, spacing[row] / 2, spacing[along] / 2))
+
+
 # ---- oriented bounding box
 #
 # The box with a face on a face of the hull: its rectangle touches the projected hull along an edge

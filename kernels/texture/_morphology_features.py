@@ -43,6 +43,12 @@ FEATURES = tuple(
     )
 )
 
+ALL = "all"
+SCOPES = {  # numbers of the features
+    ALL: list(range(len(FEATURES))),
+    "shape": [*range(9), *range(10, 16)],
+}
+
 FLAT = 1e-12  # a variance that much smaller than the greatest is rounding and counts as 0
 
 

@@ -15,9 +15,10 @@ slices      zones and steps in volumes, or in slices: their features averaged, o
 borders     outside the image is outside the region. Pixels that re-segmentation removes belong to
             no zone, but steps are those in the region as it was before
 cost        4 or 13 comparisons and about 40 operations a pixel. Workspace: on the CPU, a thread,
-            8 bytes a pixel of a block of 128 K pixels or of one region, and 2 (Ng + 1) bytes for
-            each pixel of the region's shortest side; on the GPU 10 bytes a pixel of all boxes,
-            and up to 256 MB for more than 64 levels or shortest sides of more than 128 pixels
+            4 bytes a pixel of a block of 128 K pixels or of one region, 12 to 24 a zone, and
+            2 (Ng + 1) for each pixel of the region's shortest side; on the GPU 10 bytes a pixel of
+            all boxes, and up to 256 MB for more than 64 levels or for shortest sides of more than
+            128 pixels
 nan         NaN and infinite pixels are removed likewise. Regions without a pixel left: all columns
             NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.9; Thibault, Angulo and Meyer 2014,
@@ -30,30 +31,13 @@ import numpy as np
 from scipy.ndimage import distance_transform_cdt, minimum
 
 from .. import _cuda
-from .._cpu import compiled
 from .._kernel import Cost, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, MERGED, SLICES, VOLUME, steps, suffix
-from ._emphasis import N, add_features, declare, formulas, gpu_tables, summarise
-from ._information import information_table
-from ._levels import (
-    DEPTH,
-    HEIGHT,
-    MOST,
-    PARAMETERS,
-    ROW,
-    SLAB,
-    START,
-    TOP,
-    WIDTH,
-    Part,
-    gpu_crops,
-    levels_of,
-    measure,
-    on_device,
-    scale,
-)
-from ._zones import STRETCH, label_zones, links, zones
+from ._emphasis import declare, formulas, gpu_tables
+from ._levels import PARAMETERS, gpu_crops, levels_of, measure, on_device, scale
+from ._zone_features import REMOVED, part
+from ._zones import links, zones
 
 _source = _cuda.Cuda(__file__)
 
@@ -77,8 +61,6 @@ FEATURES = declare(
         ("zone_distance_entropy", "GBDU"),
     )
 )
-
-REMOVED = MOST + 1  # the level of pixels of the region that belong to no zone
 
 
 # ---- the definition
@@ -121,109 +103,11 @@ def border_distances(mask):
 # ---- CPU
 
 
-@compiled
-def measure_distances(levels, first, stop, row, slab, distances):
-    """distances[slab + k] = steps from pixel first + k to the outside, there and back again.
-
-    row, slab   how far the neighbours lie in `levels`; in slices, slab = row
-    """
-    distances[:slab] = np.uint16(0)
-    for k in range(stop - first):
-        at = slab + k
-        near = min(distances[at - 1], distances[at - row], distances[at - slab])
-        distances[at] = near + np.uint16(1) if levels[first + k] else np.uint16(0)
-    distances[slab + stop - first : 2 * slab + stop - first] = np.uint16(0)
-    for at in range(slab + stop - first - 1, slab - 1, -1):
-        near = min(distances[at + 1], distances[at + row], distances[at + slab])
-        distances[at] = min(distances[at], near + np.uint16(1))
-
-
-@compiled
-def count_zones(levels, first, stop, parents, nearest, counts, side):
-    """Counts the zones of `label_zones`; returns their pixels and the last row in use.
-
-    nearest   distances of the pixels, at roots in the end those of the zones
-    """
-    voxels, last = 0, 0
-    for pixel in range(stop - first):
-        if 0 < levels[first + pixel] < side:
-            root = parents[pixel]
-            nearest[root] = min(nearest[root], nearest[pixel])
-            voxels += 1
-    for pixel in range(stop - first):
-        level = levels[first + pixel]
-        if 0 < level < side and parents[pixel] == pixel:
-            distance = np.int64(nearest[pixel])
-            counts[np.uint64(distance) * np.uint64(side) + np.uint64(level)] += np.uint32(1)
-            last = max(last, distance)
-    return voxels, last
-
-
-@compiled
-def measure_block(levels, crops, links, deep, sliced, table, margins, low, out):
-    """Features of a block of regions.
-
-    levels, crops    see `_levels.py`; links: of `_zones.py`; deep: steps are 3D
-    margins, low     scratch of `summarise`
-    """
-    offsets, totals = np.empty(len(links.steps), np.int64), np.empty(4, np.int64)
-    most, rows = np.int64(0), np.int64(0)
-    for region in range(len(crops)):
-        crop = crops[region]
-        most = max(most, (crop[DEPTH] + 2) * crop[SLAB])
-        shortest = min(crop[HEIGHT], crop[WIDTH])
-        rows = max(rows, ((min(shortest, crop[DEPTH]) if deep else shortest) + 3) // 2)
-    parents, distances = np.empty(most, np.uint32), np.empty(most, np.uint16)
-    codes, nothing = np.empty(STRETCH, np.uint16), np.empty(0, np.int64)
-    counts = np.zeros(rows * (low.size + 1), np.uint32)
-    for region in range(len(crops)):
-        crop, values = crops[region], out[region]
-        for m in range(len(offsets)):
-            z, y, x = links.steps[m]
-            offsets[m] = z * crop[SLAB] + y * crop[ROW] + x
-        side, found = crop[TOP] + 1, 0
-        slab = crop[SLAB] if deep else crop[ROW]
-        pieces, size = 1, crop[DEPTH] * crop[SLAB]
-        if sliced:
-            pieces, size = crop[DEPTH], crop[SLAB]
-        values[:] = 0.0
-        for piece in range(pieces):
-            first = crop[START] + piece * size
-            stop = first + size
-            label_zones(levels, first, stop, offsets, links.rest, links.lowest, codes, parents)
-            measure_distances(levels, first, stop, crop[ROW], slab, distances)
-            voxels, last = count_zones(
-                levels, first, stop, parents, distances[slab:], counts, side
-            )  # fmt: skip
-            summarise(counts, side, last, nothing, table, margins, low, totals)
-            if totals[N] > 0:
-                found += 1
-                add_features(margins, low, totals, crop[TOP], voxels, values)
-            counts[: (last + 1) * side] = np.uint32(0)
-        for f in range(values.size):
-            values[f] = values[f] / found if found else np.nan
-
-
-def part(images: Any, column: int, *, levels: int, slices: str, **_: Any) -> Part:
-    """The 16 columns from `column` on, for `measure`."""
-    touching, sliced = links(steps(images, slices)), slices == AVERAGED
-    deep = images.ndim == 4 and slices == VOLUME
-
-    def begin():
-        scratch = np.empty((2, levels), np.int64), np.empty(levels)
-
-        def work(found, crops, out):
-            measure_block(found, crops, touching, deep, sliced, information_table(), *scratch, out)
-
-        return work
-
-    return Part(slice(column, column + len(FEATURES)), begin, REMOVED)
-
-
 def cpu(images, where, values, *, levels, binning, width, low, slices):
-    """`reference`, compiled."""
+    """`reference`, compiled; see `_zone_features.py`."""
     rule = scale(levels, binning, width, low)
-    measure(images, where, values, rule, 1, [part(images, 0, levels=levels, slices=slices)])
+    zones = part(images, 0, levels=levels, slices=slices, families=("gldzm",))
+    measure(images, where, values, rule, 1, [zones])
 
 
 # ---- GPU: a block of threads a region

@@ -13,9 +13,10 @@ slices      zones of volumes, or of slices: their features averaged, or matrices
             without a pixel take no part in a mean
 borders     a zone ends where the image or the region ends
 cost        4 or 13 comparisons and about 30 operations a pixel. Workspace: on the CPU, a thread,
-            10 bytes a pixel of a block of 128 K pixels or of one region, and 260 (Ng + 1) bytes; on
-            the GPU 10 bytes a pixel of all boxes, and up to 256 MB for tables and lists. Zones of
-            more than 64 pixels are listed, in 1/8 byte a pixel of one region
+            2 bytes a pixel of a block of 128 K pixels or of one region, 12 to 24 a zone, 8 a pixel
+            of a slice, and 260 (Ng + 1); on the GPU 10 bytes a pixel of all boxes, and up to 256 MB
+            for tables and lists. Zones of more than 64 pixels are listed, in 1/8 byte a pixel of
+            one region
 nan         NaN and infinite pixels leave the region. Empty regions: all columns NaN
 source      IBSI reference manual (arXiv 1612.07003), section 3.8; Thibault, Angulo and Meyer 2014,
             IEEE TBE 61(3)
@@ -26,39 +27,13 @@ from typing import Any
 import numpy as np
 
 from .. import _cuda
-from .._cpu import compiled
 from .._kernel import Cost, Quality
 from .._regions import RegionMeasure
 from ._aggregation import AVERAGED, MERGED, SLICES, VOLUME, steps, suffix
-from ._emphasis import (
-    LEVEL_BITS,
-    SIZES,
-    TABLED,
-    N,
-    add_features,
-    declare,
-    formulas,
-    gpu_tables,
-    sort,
-    summarise,
-)
-from ._information import information_table
-from ._levels import (
-    DEPTH,
-    PARAMETERS,
-    ROW,
-    SLAB,
-    START,
-    TOP,
-    VOXELS,
-    Part,
-    gpu_crops,
-    levels_of,
-    measure,
-    on_device,
-    scale,
-)
-from ._zones import STRETCH, label_zones, links, zones
+from ._emphasis import TABLED, declare, formulas, gpu_tables
+from ._levels import PARAMETERS, gpu_crops, levels_of, measure, on_device, scale
+from ._zone_features import part
+from ._zones import links, zones
 
 _source = _cuda.Cuda(__file__)
 
@@ -116,89 +91,11 @@ def zone_sizes(grey, top, largest):
 # ---- CPU
 
 
-@compiled
-def count_zones(levels, first, stop, parents, sizes, counts, side, beyond, listed):
-    """Counts the zones of `label_zones`; returns the last row in use and how many are listed."""
-    last = 0
-    for pixel in range(stop - first):
-        if levels[first + pixel] != 0:
-            sizes[pixel] = np.uint32(0)  # a root comes before the rest of its zone
-            sizes[parents[pixel]] += np.uint32(1)
-    for pixel in range(stop - first):
-        if levels[first + pixel] != 0 and parents[pixel] == pixel:
-            size, level = np.int64(sizes[pixel]), levels[first + pixel]
-            if size <= TABLED:
-                counts[np.uint64(size) * np.uint64(side) + np.uint64(level)] += np.uint32(1)
-                last = max(last, size)
-            else:
-                beyond[listed] = (size << LEVEL_BITS) + level
-                listed += 1
-    return last, listed
-
-
-@compiled
-def measure_block(levels, crops, links, sliced, table, counts, margins, low, out):
-    """Features of a block of regions.
-
-    levels, crops    see `_levels.py`; links: of `_zones.py`
-    counts           uint32, (TABLED + 1) (Ng + 1) zeros, zeros again in the end
-    margins, low     scratch of `summarise`
-    """
-    offsets, totals = np.empty(len(links.steps), np.int64), np.empty(4, np.int64)
-    most, listable = np.int64(0), np.int64(0)
-    for region in range(len(crops)):
-        most = max(most, crops[region, DEPTH] * crops[region, SLAB])
-        listable = max(listable, crops[region, VOXELS] // (TABLED + 1))
-    parents, sizes = np.empty(most, np.uint32), np.empty(most, np.uint32)
-    codes, beyond = np.empty(STRETCH, np.uint16), np.empty(listable, np.int64)
-    for region in range(len(crops)):
-        crop, values = crops[region], out[region]
-        for m in range(len(offsets)):
-            z, y, x = links.steps[m]
-            offsets[m] = z * crop[SLAB] + y * crop[ROW] + x
-        side, found = crop[TOP] + 1, 0
-        pieces, size = 1, crop[DEPTH] * crop[SLAB]
-        if sliced:
-            pieces, size = crop[DEPTH], crop[SLAB]
-        values[:] = 0.0
-        for piece in range(pieces):
-            first = crop[START] + piece * size
-            label_zones(
-                levels, first, first + size, offsets, links.rest, links.lowest, codes, parents
-            )
-            last, listed = count_zones(
-                levels, first, first + size, parents, sizes, counts, side, beyond, np.int64(0)
-            )
-            sort(beyond[:listed])
-            summarise(counts, side, last, beyond[:listed], table, margins, low, totals)
-            if totals[N] > 0:
-                found += 1
-                add_features(margins, low, totals, crop[TOP], totals[SIZES], values)
-            counts[: (last + 1) * side] = np.uint32(0)
-        for f in range(values.size):
-            values[f] = values[f] / found if found else np.nan
-
-
-def part(images: Any, column: int, *, levels: int, slices: str, **_: Any) -> Part:
-    """The 16 columns from `column` on, for `measure`."""
-    touching, sliced = links(steps(images, slices)), slices == AVERAGED
-
-    def begin():
-        counts = np.zeros((TABLED + 1) * (levels + 1), np.uint32)
-        scratch = counts, np.empty((2, levels), np.int64), np.empty(levels)
-
-        def work(found, crops, out):
-            measure_block(found, crops, touching, sliced, information_table(), *scratch, out)
-
-        return work
-
-    return Part(slice(column, column + len(FEATURES)), begin)
-
-
 def cpu(images, where, values, *, levels, binning, width, low, slices):
-    """`reference`, compiled."""
+    """`reference`, compiled; see `_zone_features.py`."""
     rule = scale(levels, binning, width, low)
-    measure(images, where, values, rule, 1, [part(images, 0, levels=levels, slices=slices)])
+    zones = part(images, 0, levels=levels, slices=slices, families=("glszm",))
+    measure(images, where, values, rule, 1, [zones])
 
 
 # ---- GPU: a block of threads a region

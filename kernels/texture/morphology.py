@@ -8,6 +8,8 @@ from the convex hull of the mesh. The columns and their formulas are the table `
 images      (n, d, h, w), or (n, h, w) as volumes of one slice; uint8, uint16, int16 or float32
 regions     masks, one region an image; or `Regions` of labelled objects or boxes
 values      float32 (regions, 29), in mm where `spacing` is in mm; computed in float64
+scope       "shape" leaves 15 columns, those of surface, diameter and axes: no densities, which need
+            enclosing solids, and nothing of intensities, whose autocorrelation takes most time
 borders     outside of the image is outside of the region
 cost        a count of cubes and moments a voxel, then Qhull on the few vertices that may be corners
             of the hull; Moran's I and Geary's C as a convolution: N log N. Workspace: 20 bytes a
@@ -36,10 +38,12 @@ from .._threads import run
 from . import _mesh
 from ._autocorrelation import moran_and_geary
 from ._ellipsoid import least_ellipsoid
-from ._hull import EQUAL, Hull, diameter, hull_of, oriented_box
+from ._hull import EQUAL, Hull, diameter, hull_of, oriented_box, planar_diameter as planar_diameter
 from ._levels import BLOCKS, on_device
 from ._morphology_features import (
+    ALL,
     FEATURES,
+    SCOPES,
     box_area,
     ellipsoid_densities,
     surface_features,
@@ -54,13 +58,13 @@ Spacing = tuple[float, float, float]
 # ---- the definition
 
 
-def reference(images, where, *, spacing):
+def reference(images, where, *, spacing=(1.0, 1.0, 1.0), scope=ALL):
     """The definition in plain NumPy and SciPy, float64 up to the last step."""
     values = np.full((len(where), len(FEATURES)), np.nan)
     for (pixels, inside), out in zip(where.crops(images), values, strict=True):
         if inside.any():
             out[:] = formulas(pixels.astype(np.float64), inside, np.array(spacing))
-    return values.astype(np.float32)
+    return values[:, SCOPES[scope]].astype(np.float32)
 
 
 def formulas(v, inside, spacing):
@@ -190,7 +194,7 @@ def count(inside, cubes, moments, ends):
             moments[9] += total * y
 
 
-def cpu(images, where, values, *, spacing):
+def cpu(images, where, values, *, spacing, scope):
     """`reference` from integer counts and few vertices."""
 
     def some(start: int, stop: int) -> None:
@@ -199,28 +203,37 @@ def cpu(images, where, values, *, spacing):
         for row, (pixels, inside) in enumerate(crops, start):
             ends = np.empty((2, *inside.shape[:2]), np.int32)
             count(inside.view(np.uint8), cubes, moments, ends)
-            grey = np.where(inside, pixels, np.float32(np.nan)).astype(np.float32)
-            values[row] = features_of(cubes, moments, ends, grey, spacing)
+            grey = None
+            if scope == ALL:
+                grey = np.where(inside, pixels, np.float32(np.nan)).astype(np.float32)
+            found = features_of(cubes, moments, ends, grey, spacing)
+            values[row] = found[SCOPES[scope]]
 
     run(some, len(where))
 
 
 def features_of(
-    cubes: np.ndarray, moments: np.ndarray, ends: np.ndarray, grey: np.ndarray, spacing: Spacing
-) -> np.ndarray:
-    """The 29 features from the counts of `count` and the intensities, NaN outside."""
+    cubes: np.ndarray, moments: np.ndarray, ends: np.ndarray, grey: np.ndarray | None,
+    spacing: Spacing,
+) -> np.ndarray:  # fmt: skip
+    """The 29 features from the counts of `count` and the intensities, NaN outside.
+
+    Without intensities those of the scope "shape" alone, the others NaN.
+    """
     values = np.full(len(FEATURES), np.nan)
     if moments[0] == 0:
         return values
     area, volume = map(float, cubes @ _mesh.table(spacing))
     hull = hull_of(ends, spacing)
     axes, centre = axes_of(moments, np.array(spacing))
-    sides = np.ptp(hull.points, axis=0)
     values[:9] = surface_features(area, volume, float(moments[0] * np.prod(spacing)))
     values[10] = diameter(hull.points)
     values[11:14] = 2 * axes
     if axes[0] > 0:
         values[14:16] = axes[1:] / axes[0]
+    if grey is None:
+        return values
+    sides = np.ptp(hull.points, axis=0)
     values[16:18] = volume / np.prod(sides), area / box_area(sides)
     values[18:26] = densities(area, volume, axes, hull)
     values[9], mean = intensity_of(grey, centre, spacing)
@@ -266,7 +279,7 @@ def intensity_of(grey: np.ndarray, centre: np.ndarray, spacing: Spacing) -> tupl
 # ---- GPU: a block of threads a region counts, the host does the rest
 
 
-def gpu(images, where, values, *, spacing):
+def gpu(images, where, values, *, spacing, scope):
     """`reference`: one launch for the counts of all regions, then the host's code."""
     sizes = where.sizes
     starts = np.zeros((len(where) + 1, 2), np.int64)  # of each region's rows and voxels
@@ -283,22 +296,26 @@ def gpu(images, where, values, *, spacing):
         on_device(images, starts), cubes, moments, ends, grey, len(where),
         *volumes(images).shape[1:], ends.shape[1],
     )  # fmt: skip
-    found = on_host(cubes).astype(np.int64), on_host(moments), on_host(ends), on_host(grey)
-    set_values(values, finished(where, starts, found, spacing))
+    counted = on_host(cubes).astype(np.int64), on_host(moments), on_host(ends)
+    intensities = on_host(grey) if scope == ALL else None
+    found = finished(where, starts, *counted, intensities, spacing)
+    set_values(values, found[:, SCOPES[scope]])
 
 
 def finished(
-    where: Regions, starts: np.ndarray, found: tuple[np.ndarray, ...], spacing: Spacing
-) -> np.ndarray:
-    """The values of all regions from the counts that came back."""
-    cubes, moments, ends, grey = found
+    where: Regions, starts: np.ndarray, cubes: np.ndarray, moments: np.ndarray, ends: np.ndarray,
+    grey: np.ndarray | None, spacing: Spacing,
+) -> np.ndarray:  # fmt: skip
+    """The 29 values of all regions from the counts that came back."""
     values = np.empty((len(where), len(FEATURES)), np.float32)
 
     def some(first: int, stop: int) -> None:
         for k in range(first, stop):
             d, h, w = where.sizes[k]
             rows = ends[:, starts[k, 0] : starts[k + 1, 0]].reshape(2, d, h)
-            box = grey[starts[k, 1] : starts[k + 1, 1]].reshape(d, h, w)
+            box = None
+            if grey is not None:
+                box = grey[starts[k, 1] : starts[k + 1, 1]].reshape(d, h, w)
             values[k] = features_of(cubes[k], moments[k], rows, box, spacing)
 
     run(some, len(where))
@@ -327,9 +344,9 @@ def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
         raise ValueError(f"morphology: a volume may have 2^31 - 1 voxels, got one of {shape[1:]}")
 
 
-def columns(**_: Any) -> tuple[str, ...]:
+def columns(*, scope: str, **_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
-    return tuple(f"morphology.{feature.name}" for feature in FEATURES)
+    return tuple(f"morphology.{FEATURES[k].name}" for k in SCOPES[scope])
 
 
 morphology = RegionMeasure(
@@ -347,8 +364,11 @@ morphology = RegionMeasure(
         "spacing": Parameter(
             (1.0, 1.0, 1.0), "distance of voxels (z, y, x)", low=1e-6, high=1e6, unit="mm"
         ),
+        "scope": Parameter(
+            ALL, "all features, or surface, diameter and axes alone", choices=tuple(SCOPES)
+        ),
     },
-    examples=({}, {"spacing": (2.5, 0.7, 0.9)}),
+    examples=({}, {"spacing": (2.5, 0.7, 0.9)}, {"scope": "shape"}),
     tolerance=1e-6,
     gpu_tolerance=1e-6,
     cost=lambda itemsize, **_: Cost(bytes=itemsize + 1, operations=20),
