@@ -52,6 +52,7 @@ from .texture.histogram import histogram as histogram
 from .texture.ivh import ivh as ivh
 from .texture.local import local as local
 from .texture.glcm import glcm as glcm
+from .texture.haralick import haralick as haralick
 from .texture.glrlm import glrlm as glrlm
 from .texture.glszm import glszm as glszm
 from .texture.gldzm import gldzm as gldzm
