@@ -48,6 +48,8 @@ from .enhance.laws import laws as laws
 from .enhance.subband import subband as subband
 from .enhance.gabor import gabor as gabor
 from .texture.statistics import statistics as statistics
+from .texture.intensity import intensity as intensity
+from .texture.colocalisation import colocalisation as colocalisation
 from .texture.histogram import histogram as histogram
 from .texture.ivh import ivh as ivh
 from .texture.local import local as local
@@ -65,6 +67,8 @@ from .texture.granularity import granularity as granularity
 from .texture.radial import radial as radial
 from .texture.morphology import morphology as morphology
 from .texture.shape2d import shape2d as shape2d
+from .texture.moments import moments as moments
+from .texture.neighbours import neighbours as neighbours
 from .texture.textures import textures as textures
 # isort: on
 

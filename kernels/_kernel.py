@@ -227,9 +227,9 @@ class Filter(Kernel):
     def __call__(self, images: Any, *, out: Any = None, **parameters: Any) -> Any:
         """Filter a batch; `out`, if given, receives the result and is returned."""
         images, give_back = _native(images)
+        self._check_images(images)
         beside = self._beside(images, parameters)
         chosen = self.resolve(parameters)
-        self._check_images(images)
         if self.validate:
             self.validate(images.dtype, self.grid(images), **chosen)
         out = self._output(images, out, self.result_dtype(images.dtype, **chosen))
@@ -274,9 +274,9 @@ class Measure(Kernel):
     ) -> tuple[Any, tuple[str, ...]]:
         """Measure every region of a batch; without masks the whole image is the region."""
         images, give_back = _native(images)
+        self._check_images(images)
         beside = self._beside(images, parameters)
         chosen = self.resolve(parameters)
-        self._check_images(images)
         if self.validate:
             self.validate(images.dtype, self.grid(images), **chosen)
         where = self.place(images, masks)
