@@ -64,6 +64,7 @@ from .texture.lbp import lbp as lbp
 from .texture.hog import hog as hog
 from .texture.zernike import zernike as zernike
 from .texture.granularity import granularity as granularity
+from .texture.fractal import fractal as fractal
 from .texture.radial import radial as radial
 from .texture.morphology import morphology as morphology
 from .texture.shape2d import shape2d as shape2d
