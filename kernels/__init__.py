@@ -66,8 +66,13 @@ from .texture.zernike import zernike as zernike
 from .texture.granularity import granularity as granularity
 from .texture.fractal import fractal as fractal
 from .texture.radial import radial as radial
+from .texture.colour import colour as colour
+from .texture.stains import stains as stains
+from .texture.coherence import coherence as coherence
+from .texture.colour_glcm import colour_glcm as colour_glcm
 from .texture.morphology import morphology as morphology
 from .texture.shape2d import shape2d as shape2d
+from .texture.lesion import lesion as lesion
 from .texture.moments import moments as moments
 from .texture.neighbours import neighbours as neighbours
 from .texture.textures import textures as textures

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from cases import CATALOGUE, every_kernel, gated_case, on_gpu
+from cases import CATALOGUE, every_kernel, full, gated_case, on_gpu
 
 from medkern import kernels as mk
 from medkern.bench.ptx import Interpreter, Stats, report
@@ -28,7 +28,9 @@ def _launched(name: str, dtype: str, parameters: tuple[tuple[str, Any], ...], ra
     rng = np.random.default_rng(0)
     y, x = np.indices((64, 256) if rank == 3 else (16, 128))
     smooth = 100 + 60 * np.sin(y / 9.0) * np.cos(x / 11.0)
-    shape = (2, *y.shape) if rank == 3 else (1, 6, *y.shape)
+    shape = full(kernel, (2, *y.shape) if rank == 3 else (1, 6, *y.shape))
+    if kernel.channels > 1:
+        smooth = smooth[..., None] * np.linspace(0.5, 1, kernel.channels)
     images = (smooth + rng.normal(0, 12, shape)).clip(0, 255).astype(dtype)
     interpreter = Interpreter(checks=False)
 

@@ -49,7 +49,7 @@ FEATURES = (
 def reference(images, where, *, spacing=(1.0, 1.0, 1.0)):
     """The definition in plain NumPy and SciPy, float64 up to the last step."""
     ball = sphere(spacing, volumes(images).shape[1:])
-    peaks = np.array([means(volume, ball) for volume in volumes(images)])
+    peaks = np.array([means(volume, ball) for volume in volumes(images)]).reshape(images.shape)
     values = np.full((len(where), 2), np.nan)
     crops = zip(where.crops(images), where.crops(peaks), values, strict=True)
     for (image, mask), (peak, _), out in crops:
