@@ -1,4 +1,4 @@
-"""Images and their masks -> cases for radiomics, one for each label of each mask.
+"""Images and their masks -> cases for radiomics, one for each label; or cells with their labels.
 
 The masks of a folder belong to the images of the same name in the same subfolder of another:
 scans/a/p1.nii.gz and masks/a/p1.nii.gz. A CSV manifest has the columns image and mask, paths
@@ -10,14 +10,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from .errors import UserError
-from .ingest import Reason, Reject, Unreadable, read_volume
+from .ingest import Limits, Reason, Reject, Unreadable, read_colours, read_volume
+from .ingest.formats import open_source
+from .ingest.frame import Frame
+from .objects import Objects
 from .radiomics import Case
 
+T = TypeVar("T")
 UNKNOWN_MM = 1.0  # spacing of a file that does not say it
 
 
@@ -75,24 +79,70 @@ def read_cases(
 
     An id is `pair:label`. What cannot be read, and masks of another shape, go to `on_reject`.
     """
-    for pair in found:
-        try:
-            image, mask = read_volume(pair.image), read_volume(pair.mask)
-            if image.values.shape != mask.values.shape:
-                raise Unreadable(
-                    Reason.BAD_GEOMETRY,
-                    f"image {image.values.shape} and mask {mask.values.shape} differ in shape",
-                )
-        except Unreadable as refused:
-            on_reject(Reject(pair.id, refused.code, refused.detail))
-            continue
-        except OSError:
-            on_reject(Reject(pair.id, Reason.READ_FAILED, "image or mask cannot be opened"))
-            continue
+
+    def cases(pair: Pair) -> list[Case]:
+        image, mask = read_volume(pair.image), read_volume(pair.mask)
+        _same_shape(image.values.shape, mask.values.shape)
         known = [mm if mm > 0 else UNKNOWN_MM for mm in image.spacing]
         spacing = (known[0], known[1], known[2])
         present = labels or np.unique(mask.values[mask.values > 0]).astype(int).tolist()
-        yield [
+        return [
             Case(f"{pair.id}:{label}", image.values, mask.values == label, spacing)
             for label in present
         ]
+
+    return _each(found, cases, on_reject)
+
+
+def read_objects(
+    found: Sequence[Pair], on_reject: Callable[[Reject], None], colour: bool = False
+) -> Iterator[Objects]:
+    """The image, grey or in colour, and the labels of each pair, in order; both are single images.
+
+    What cannot be read, and labels of another shape, go to `on_reject`.
+    """
+
+    def objects(pair: Pair) -> Objects:
+        mask = _single(pair.mask).stored
+        image = _picture(pair.image) if colour else _single(pair.image).stored
+        _same_shape(image.shape[:2], mask.shape)
+        white = float(np.iinfo(image.dtype).max) if image.dtype.kind in "iu" else 1.0
+        labels = mask.astype(np.int32)
+        if (labels != mask).any():
+            raise Unreadable(Reason.BAD_GEOMETRY, "labels are whole numbers below 2^31")
+        return Objects(pair.id, image, labels, white)
+
+    return _each(found, objects, on_reject)
+
+
+def _each(
+    found: Sequence[Pair], read: Callable[[Pair], T], on_reject: Callable[[Reject], None]
+) -> Iterator[T]:
+    for pair in found:
+        try:
+            ready = read(pair)
+        except Unreadable as refused:
+            on_reject(Reject(pair.id, refused.code, refused.detail))
+        except OSError:
+            on_reject(Reject(pair.id, Reason.READ_FAILED, "image or mask cannot be opened"))
+        else:
+            yield ready
+
+
+def _single(path: Path) -> Frame:
+    source = open_source(path, Limits())
+    if source.frames != 1:
+        raise Unreadable(Reason.BAD_GEOMETRY, f"{source.frames} frames: cells are in one image")
+    return source.frame(0)
+
+
+def _picture(path: Path) -> np.ndarray:
+    pictures = read_colours(path)
+    if len(pictures) != 1:
+        raise Unreadable(Reason.BAD_GEOMETRY, f"{len(pictures)} frames: one picture is measured")
+    return pictures[0]
+
+
+def _same_shape(image: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    if image != mask:
+        raise Unreadable(Reason.BAD_GEOMETRY, f"image {image} and mask {mask} differ in shape")

@@ -1,8 +1,9 @@
-"""`medkern features --preset`: radiomics of images with masks."""
+"""`medkern features --preset`: radiomics of scans with masks, or objects of label images."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Generator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,28 +19,35 @@ def measure(
 ) -> None:
     """Measure every region, write the table, say what was set aside."""
     from ..ahead import ahead
-    from ..cases import pairs, read_cases
+    from ..cases import pairs, read_cases, read_objects
     from ..features import Features
     from ..ingest import Reject
+    from ..objects import Chain
 
     chain = chosen(preset, settings)
     found = pairs(source, masks)
     rejects: list[Reject] = []
     rows: list[Features] = []
+    objects = isinstance(chain, Chain)
+    what = "images" if objects else "volumes"
 
-    def cases():
-        yield from read_cases(found, rejects.append)
+    def read() -> Generator[Any, None, None]:
+        if isinstance(chain, Chain):
+            yield from read_objects(found, rejects.append, chain.COLOUR)
+        else:
+            yield from read_cases(found, rejects.append)
 
-    with progress("volumes", len(found), "volumes") as advance:
+    with progress(what, len(found), what) as advance:
         done = 0
-        for regions in ahead(cases()):
-            rows += [chain.row(case) for case in regions]
+        for regions in ahead(read()):
+            if objects or regions:
+                rows.append(chain.table(regions))
             advance(1)
             done += 1
         advance(len(found) - done)
     for reject in rejects:
         say(f"set aside: {reject.id}: {reject.code.value}: {reject.detail}")
-    if not rows:
+    if not any(table.ids for table in rows):
         raise UserError(f"none of the {len(found)} pairs of image and mask could be measured")
     table = Features.concat(rows)
     out.parent.mkdir(parents=True, exist_ok=True)

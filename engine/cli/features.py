@@ -14,12 +14,18 @@ def features(
         Path | None, typer.Argument(help="Folder, CSV manifest, .npz or one image.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Shipped recipe or the path of a .toml file.")] = "",
-    preset: Annotated[str, typer.Option(help="Radiomics with masks: ibsi, pyradiomics.")] = "",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="With masks: ibsi, pyradiomics (scans), haralick, cellprofiler (cells), "
+            "colour, lesion, tissue (colour pictures)."
+        ),
+    ] = "",
     masks: Annotated[
         Path | None, typer.Option(help="Folder of masks, named as the images; labels are regions.")
     ] = None,
     settings: Annotated[
-        Path | None, typer.Option(help="TOML that changes the preset: spacing, range, width, ...")
+        Path | None, typer.Option(help="TOML that changes the preset: spacing, width, scales, ...")
     ] = None,
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")] = Path(
         "features.parquet"
@@ -28,11 +34,15 @@ def features(
     list_: Annotated[bool, typer.Option("--list", help="List every feature and stop.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure images, one row each, or the regions of volumes, one row a region.
+    """Measure images, one row each, or the regions of volumes or images, one row a region.
 
     Example: medkern features scans/ --recipe ct --out features.parquet
 
     Example: medkern features scans/ --masks masks/ --preset ibsi --settings lung.toml
+
+    Example: medkern features sites/ --masks cells/ --preset cellprofiler --out cells.parquet
+
+    Example: medkern features photos/ --masks outlines/ --preset lesion
     """
     from ..errors import UserError
 
