@@ -19,11 +19,6 @@ from medkern.kernels import Kernel
 from .peers import Peer, Row, peers_of, rows_of
 from .shapes import SHAPES, Shape
 
-# What users ask for; a kernel that is not named here is timed with its defaults.
-PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
-    "median": ({"radius": 1}, {"radius": 2}, {"radius": 5}),
-    "glcm": ({"levels": 32},),
-}
 SMALL = {  # the smallest shape of each kind
     "image": "patch-2x40x48",
     "volume": "block-1x16x40x48",
@@ -34,7 +29,7 @@ SMALL = {  # the smallest shape of each kind
 SMOKE = (*SMALL.values(), "cell-rois-8x16x16")
 ON_REQUEST = (
     *("block-1x16x40x48", "ct-series-128x512x512", "image-1024", "mr-head-128", "organ-1x144"),
-    *("cells-1x64x64", "cells-1x1024x1024", "map-1x16x16", "map-1x512x512"),
+    *("cells-1x64x64", "cells-1x1024x1024", "map-1x16x16", "map-1x96x96", "map-1x512x512"),
     *("colour-2x40x48", "tissue-4x512x512", "derm-16x448x448"),
 )
 ON_GPU = "ct-series-128x512x512"
@@ -132,7 +127,7 @@ def contests(smoke: bool) -> Iterator[Case]:
 def parameter_sets(kernel: Kernel, shape: Shape, dtype: str) -> Iterator[dict[str, Any]]:
     """The sets of a kernel; where it takes `bits`, those of the data and those of the dtype."""
     rows = [dict(row.parameters) for row in rows_of(kernel.name)]
-    sets = rows[:1] or PARAMETERS.get(kernel.name, ({},))
+    sets = rows[:1] or ({},)
     if "bits" not in kernel.parameters:
         yield from sets
         return

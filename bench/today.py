@@ -86,7 +86,7 @@ def read(path: Path, task: Task) -> np.ndarray:
 def measure(image: np.ndarray, task: Task) -> np.ndarray:
     """(1, 13) features of the whole image."""
     whole = np.ones((1, *image.shape), np.uint8)
-    return mahotas_features(quantised(image[None], whole, task.levels), task.levels, 1)
+    return mahotas_features(list(quantised(image[None], whole, task.levels)), task.levels, 1)
 
 
 def _skimage_median(image: np.ndarray, task: Task) -> np.ndarray:

@@ -41,7 +41,7 @@ def dimensions(image: np.ndarray, mask: np.ndarray) -> list[float]:
     grey, inside = image[box].astype(np.float32), mask[box] != 0
     longest, (h, w) = max(inside.shape), inside.shape
     sizes = 2 ** np.arange(longest.bit_length() - 1)
-    outline = inside & ~np.asarray(ndimage.binary_erosion(inside))
+    outline = inside & np.logical_not(ndimage.binary_erosion(inside))
     least, greatest = grey[inside].min(), grey[inside].max()
     low, high = np.where(inside, grey, np.inf), np.where(inside, grey, -np.inf)
     edges, areas, columns, numbers, masses = [], [], [], {}, {}

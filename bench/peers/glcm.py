@@ -6,11 +6,13 @@ is that of matrices and features alone; ours includes the quantisation. Both com
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+
+from medkern.kernels import Regions
 
 from ..machine import cores
 from .peer import Peer, Row, Run, thread_pool
@@ -46,7 +48,7 @@ def quantised(images: np.ndarray, masks: np.ndarray, levels: int) -> np.ndarray:
     return out
 
 
-def mahotas_features(regions: np.ndarray, levels: int, distance: int) -> np.ndarray:
+def mahotas_features(regions: Sequence[np.ndarray], levels: int, distance: int) -> np.ndarray:
     """(n, 13) Haralick features, mean over the four directions."""
     from mahotas.features import haralick
 
@@ -54,7 +56,7 @@ def mahotas_features(regions: np.ndarray, levels: int, distance: int) -> np.ndar
     return np.array([haralick(region, distance=distance, **settings) for region in regions])
 
 
-def skimage_features(regions: np.ndarray, levels: int, distance: int) -> np.ndarray:
+def skimage_features(regions: Sequence[np.ndarray], levels: int, distance: int) -> np.ndarray:
     """(n, 5) features, mean over the four directions; level 0, the outside, is cut away."""
     from skimage.feature import graycomatrix, graycoprops
 
@@ -67,8 +69,8 @@ def skimage_features(regions: np.ndarray, levels: int, distance: int) -> np.ndar
 
 
 def _in_threads(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
-    def prepare(images: np.ndarray, masks: np.ndarray | None, **parameters: Any) -> Run:
-        chunks, settings = _work(images, masks, **parameters)
+    def prepare(images: np.ndarray, where: Any, **parameters: Any) -> Run:
+        chunks, settings = _work(images, where, **parameters)
         return lambda: np.concatenate(
             list(thread_pool().map(lambda chunk: measure(chunk, **settings), chunks))
         )
@@ -77,10 +79,10 @@ def _in_threads(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
 
 
 def _in_processes(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
-    def prepare(images: np.ndarray, masks: np.ndarray | None, **parameters: Any) -> Run:
+    def prepare(images: np.ndarray, where: Any, **parameters: Any) -> Run:
         from joblib import Parallel, delayed
 
-        chunks, settings = _work(images, masks, **parameters)
+        chunks, settings = _work(images, where, **parameters)
         pool = Parallel(n_jobs=cores())
 
         def run() -> np.ndarray:
@@ -93,10 +95,14 @@ def _in_processes(measure: Callable[..., np.ndarray]) -> Callable[..., Run]:
 
 
 def _work(
-    images: np.ndarray, masks: np.ndarray | None, *, levels: int, distance: int, **_: Any
-) -> tuple[list[np.ndarray], dict[str, int]]:
-    regions = quantised(images, np.ones_like(images) if masks is None else masks, levels)
-    chunks = np.array_split(regions, min(len(regions), _CHUNKS * cores()))
+    images: np.ndarray, where: Any, *, levels: int, distance: int, **_: Any
+) -> tuple[list[list[np.ndarray]], dict[str, int]]:
+    if isinstance(where, Regions):
+        regions = [quantised(*crop, levels)[0] for crop in where.crops(images)]
+    else:
+        regions = list(quantised(images, np.ones_like(images) if where is None else where, levels))
+    pieces = np.array_split(np.arange(len(regions)), min(len(regions), _CHUNKS * cores()))
+    chunks = [[regions[k] for k in piece] for piece in pieces]
     return chunks, {"levels": levels, "distance": distance}
 
 
@@ -169,4 +175,6 @@ ROWS = (
     Row("cell-rois-1000x64x64", "uint16", {"levels": 32}),
     Row("cell-rois-1000x64x64", "uint16", {"levels": 64}),
     Row("lesions-64x128x128", "uint16", {"levels": 32}),
+    Row("cells-1x1024x1024", "uint16", {"levels": 256}),
+    Row("map-1x96x96", "uint8", {"levels": 32}),
 )

@@ -46,7 +46,7 @@ def abcd(image: np.ndarray, mask: np.ndarray, rim: int, least_share: float) -> l
     mean, deviation = colours.mean(axis=0, dtype=np.float64), colours.std(axis=0, dtype=np.float64)
     names = (colours.astype(np.int32)[:, None] - PROTOTYPES.astype(np.int32)) ** 2
     shares = np.bincount(names.sum(axis=2).argmin(axis=1), minlength=6) / len(colours)
-    outline = np.argwhere(mask & ~np.asarray(ndimage.binary_erosion(mask)))
+    outline = np.argwhere(mask & np.logical_not(ndimage.binary_erosion(mask)))
     distance = np.linalg.norm(outline - centre, axis=1)
     return [
         *folded, np.mean(folded), *halves, np.mean(halves),
