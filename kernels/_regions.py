@@ -13,7 +13,7 @@ cells of one image are a thousand rows, measured in one call without a thousand 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -236,3 +236,14 @@ class RegionMeasure(Measure):
                 f"{self.name}: labels must live where the images live, as {type(images).__name__}"
             )
         return masks
+
+
+def at_most(name: str, voxels: int = 1 << 26) -> Callable[..., None]:
+    """A `validate` for 32-bit counts, of whose squares a 64-bit sum has room for so many voxels."""
+
+    def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
+        if np.prod(shape[1:], dtype=np.int64) > voxels:
+            power = voxels.bit_length() - 1
+            raise ValueError(f"{name}: a region may have 2^{power} voxels, got one of {shape[1:]}")
+
+    return check

@@ -32,7 +32,7 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled, frozen_view
 from .._kernel import Cost, Feature, Parameter, Quality
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from .._threads import run
 from ._aggregation import AVERAGED, DIRECTIONS, MERGED, PLANE, VOLUME, suffix
 from ._colour_pairs import CHANNELS, PAIRS, count_region, fold, scratch
@@ -294,12 +294,6 @@ def gpu(images, where, values, *, levels, binning, width, low, distance, directi
 # ---- the kernel
 
 
-def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of their squares 64-bit: at most 2^26 pixels a region."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**26:
-        raise ValueError(f"colour_glcm: a region may have 2^26 pixels, got one of {shape[1:]}")
-
-
 def columns(*, distance: int, directions: str, **_: Any) -> tuple[str, ...]:
     """`colour_glcm.<feature>.<pair>.d1.averaged`: the features of one pair, then of the next."""
     how = suffix(VOLUME, directions, distance)
@@ -315,7 +309,7 @@ colour_glcm = RegionMeasure(
     gpu=gpu,
     names=columns,
     features=FEATURES,
-    validate=check,
+    validate=at_most("colour_glcm"),
     channels=3,
     dtypes=("uint8", "uint16", "float32"),
     parameters={

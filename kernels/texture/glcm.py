@@ -30,7 +30,7 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled
 from .._kernel import Cost, Parameter, Quality
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from ._aggregation import AVERAGED, DIRECTIONS, MERGED, SLICES, VOLUME, steps, suffix
 from ._glcm_features import FEATURES, HISTOGRAMS, NOISE, add_features, summarise, summarise_few
 from ._information import information_table
@@ -290,12 +290,6 @@ def gpu(images, where, values, *, levels, binning, width, low, distance, directi
 # ---- the kernel
 
 
-def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of their squares 64-bit: at most 2^26 voxels a region."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**26:
-        raise ValueError(f"glcm: a region may have 2^26 voxels, got one of {shape[1:]}")
-
-
 def columns(*, distance: int, directions: str, slices: str, **_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
     how = suffix(slices, directions, distance)
@@ -310,7 +304,7 @@ glcm = RegionMeasure(
     gpu=gpu,
     names=columns,
     features=FEATURES,
-    validate=check,
+    validate=at_most("glcm"),
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={

@@ -32,7 +32,7 @@ from scipy.ndimage import distance_transform_cdt, minimum
 
 from .. import _cuda
 from .._kernel import Cost, Quality
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from ._aggregation import AVERAGED, MERGED, SLICES, VOLUME, steps, suffix
 from ._emphasis import declare, formulas, gpu_tables
 from ._levels import PARAMETERS, gpu_crops, levels_of, measure, on_device, scale
@@ -132,12 +132,6 @@ def gpu(images, where, values, *, levels, binning, width, low, slices):
 # ---- the kernel
 
 
-def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of their squares 64-bit: at most 2^26 voxels a region."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**26:
-        raise ValueError(f"gldzm: a region may have 2^26 voxels, got one of {shape[1:]}")
-
-
 def columns(*, slices: str, **_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
     return tuple(f"gldzm.{feature.name}{suffix(slices)}" for feature in FEATURES)
@@ -151,7 +145,7 @@ gldzm = RegionMeasure(
     gpu=gpu,
     names=columns,
     features=FEATURES,
-    validate=check,
+    validate=at_most("gldzm"),
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={**PARAMETERS, "slices": SLICES},

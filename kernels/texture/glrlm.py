@@ -27,7 +27,7 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled
 from .._kernel import Cost, Quality
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from ._aggregation import AVERAGED, DIRECTIONS, MERGED, SLICES, VOLUME, steps, suffix
 from ._emphasis import (
     LEVEL_BITS,
@@ -310,9 +310,8 @@ def gpu(images, where, values, *, levels, binning, width, low, directions, slice
 
 
 def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of their squares 64-bit, lengths of runs 16-bit on the CPU."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**26:
-        raise ValueError(f"glrlm: a region may have 2^26 voxels, got one of {shape[1:]}")
+    """Lengths of runs are 16-bit on the CPU."""
+    at_most("glrlm")(dtype, shape)
     if max(shape[1:]) > LONGEST:
         raise ValueError(f"glrlm: a run may have {LONGEST} pixels, got images {shape[1:]}")
 

@@ -37,7 +37,7 @@ from .. import _cuda
 from .._cpu import compiled, frozen_view
 from .._kernel import Cost, Feature, Parameter, Quality
 from .._parameter import AUTO
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from .._threads import run
 from ._aggregation import PLANE
 from ._glcm_features import HISTOGRAMS, NOISE, moments, spread, summarise, summarise_few
@@ -319,12 +319,6 @@ def brightest(images: Any) -> Any:
     return white
 
 
-def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of their squares 64-bit: at most 2^26 pixels a region."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**26:
-        raise ValueError(f"haralick: a region may have 2^26 pixels, got one of {shape[1:]}")
-
-
 def columns_of(*, distance: int, **_: Any) -> tuple[str, ...]:
     """`haralick.<feature>.d<distance>.<direction>`."""
     return tuple(
@@ -340,7 +334,7 @@ haralick = RegionMeasure(
     gpu=gpu,
     names=columns_of,
     features=FEATURES,
-    validate=check,
+    validate=at_most("haralick"),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={
         "levels": Parameter(256, "greys, that of black with them", low=2, high=256),

@@ -25,7 +25,7 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled
 from .._kernel import Cost, Feature, Quality
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from ._information import entropy, information, information_table, unit_of
 from ._levels import (
     BLOCKS,
@@ -308,12 +308,6 @@ def gpu(images, where, values, *, levels, binning, width, low):
 # ---- the kernel
 
 
-def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of their squares 64-bit."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**30:
-        raise ValueError(f"histogram: a region may have 2^30 voxels, got one of {shape[1:]}")
-
-
 def columns(**_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
     return tuple(f"histogram.{feature.name}" for feature in FEATURES)
@@ -327,7 +321,7 @@ histogram = RegionMeasure(
     gpu=gpu,
     names=columns,
     features=FEATURES,
-    validate=check,
+    validate=at_most("histogram", 1 << 30),
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters=PARAMETERS,

@@ -28,7 +28,7 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled
 from .._kernel import Cost, Feature, Parameter, Quality
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from ._aggregation import AVERAGED, SLICES, VOLUME, suffix
 from ._emphasis import N, add_features, declare, formulas, summarise
 from ._information import information_table
@@ -249,12 +249,6 @@ def gpu(images, where, values, *, levels, binning, width, low, distance, coarsen
 # ---- the kernel
 
 
-def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of their squares 64-bit: at most 2^26 voxels a region."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**26:
-        raise ValueError(f"ngldm: a region may have 2^26 voxels, got one of {shape[1:]}")
-
-
 def columns(*, distance: int, coarseness: int, slices: str, **_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
     how = f".a{coarseness}{suffix(slices, distance=distance)}"
@@ -269,7 +263,7 @@ ngldm = RegionMeasure(
     gpu=gpu,
     names=columns,
     features=FEATURES,
-    validate=check,
+    validate=at_most("ngldm"),
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={

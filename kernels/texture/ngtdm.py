@@ -30,7 +30,7 @@ import numpy as np
 from .. import _cuda
 from .._cpu import compiled
 from .._kernel import Cost, Feature, Quality
-from .._regions import RegionMeasure
+from .._regions import RegionMeasure, at_most
 from ._aggregation import AVERAGED, SLICES, VOLUME, suffix
 from ._information import unit_of
 from ._levels import (
@@ -303,12 +303,6 @@ def gpu(images, where, values, *, levels, binning, width, low, distance, slices)
 # ---- the kernel
 
 
-def check(dtype: np.dtype, shape: tuple[int, ...], **_: Any) -> None:
-    """Counts are 32-bit, sums of levels times counts 53-bit: at most 2^26 voxels a region."""
-    if np.prod(shape[1:], dtype=np.int64) > 2**26:
-        raise ValueError(f"ngtdm: a region may have 2^26 voxels, got one of {shape[1:]}")
-
-
 def columns(*, distance: int, slices: str, **_: Any) -> tuple[str, ...]:
     """The names of the columns, in the order of `FEATURES`."""
     how = suffix(slices, distance=distance)
@@ -323,7 +317,7 @@ ngtdm = RegionMeasure(
     gpu=gpu,
     names=columns,
     features=FEATURES,
-    validate=check,
+    validate=at_most("ngtdm"),
     ndim=(3, 4),
     dtypes=("uint8", "uint16", "int16", "float32"),
     parameters={**PARAMETERS, "distance": DISTANCE, "slices": SLICES},
