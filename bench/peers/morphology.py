@@ -44,7 +44,7 @@ def _pieces(images: np.ndarray, masks: np.ndarray | None) -> list[np.ndarray]:
 
 
 def _in_threads(
-    images: np.ndarray, masks: np.ndarray | None, *, spacing: tuple[float, float, float]
+    images: np.ndarray, masks: np.ndarray | None, *, spacing: tuple[float, ...], **_: Any
 ) -> Run:
     pieces = _pieces(images, masks)
     return lambda: np.concatenate(
@@ -53,7 +53,7 @@ def _in_threads(
 
 
 def _in_processes(
-    images: np.ndarray, masks: np.ndarray | None, *, spacing: tuple[float, float, float]
+    images: np.ndarray, masks: np.ndarray | None, *, spacing: tuple[float, ...], **_: Any
 ) -> Run:
     from joblib import Parallel, delayed
 
@@ -84,7 +84,9 @@ PEERS = (
         package="skimage",
         distribution="scikit-image",
         modes=_MODES,
-        refuses=lambda dtype, **_: "",
+        refuses=lambda dtype, scope="all", **_: (
+            "" if scope == "all" else "its columns are looked for among all"
+        ),
         difference=_difference,
         agreement=f"3 of 29 features, relative {_RELATIVE:g}: it cuts ambiguous faces otherwise",
     ),
