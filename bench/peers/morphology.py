@@ -18,7 +18,7 @@ _COLUMNS = (2, 10, 24)  # surface area, maximum diameter, volume density of the 
 _RELATIVE = 0.01  # ambiguous faces of the mesh, see `kernels/texture/_mesh.py`
 
 
-def mesh_features(masks: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+def mesh_features(masks: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Surface area, maximum diameter and convex hull density of masks (n, d, h, w)."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
