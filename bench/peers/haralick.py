@@ -110,7 +110,7 @@ PEERS = (
         distribution="cp-measure",
         modes={
             "compiled": _cp_measure("cp_measure.core.numba.measuretexture"),
-            "NumPy": _cp_measure("cp_measure.core.measuretexture"),
+            "mahotas within": _cp_measure("cp_measure.core.measuretexture"),
         },
         refuses=lambda dtype, *, white, **_: (
             "" if white == "auto" else "cp_measure has one white for each dtype"

@@ -3,9 +3,7 @@
 // thread adds those of one cell and orientation, from left to right as the CPU does.
 // LABEL is the labels' type, or that of the images if BOXES = 1: all pixels vote. The label 0 stands
 // for any other than 0. NORM: see hog.py.
-#include "_cuda.cuh"
-
-using int64 = long long;
+#include "_box.cuh"
 
 enum : int { L1, L2, L2_HYS };
 enum : int {
@@ -20,25 +18,6 @@ struct Grid {
 
   __device__ __forceinline__ int staged(int x) const {
     return x / width * (width | 1) + x % width;
-  }
-};
-
-struct Box {
-  const PIXEL* pixels;
-  const LABEL* labels;
-  int64 label;
-  int height, width, stride;
-
-  __device__ __forceinline__ double at(int y, int x) const {
-    return (double)pixels[(int64)y * stride + x];
-  }
-  __device__ __forceinline__ bool inside(int y, int x) const {
-#if BOXES
-    return true;
-#else
-    const LABEL found = labels[(int64)y * stride + x];
-    return label == 0 ? found != 0 : found == label;
-#endif
   }
 };
 
@@ -58,7 +37,7 @@ __device__ __forceinline__ double vote_of(const Box& box, int y, int x, const do
     passed += edges[2 * k + 1] * gy >= edges[2 * k] * gx;
   bin = passed;
   const double strength = sqrt(gx * gx + gy * gy);
-  return strength < (double)__int_as_float(0x7f800000) && box.inside(y, x) ? strength : 0.0;
+  return strength < (double)__int_as_float(0x7f800000) && box.labelled(y, x) ? strength : 0.0;
 }
 
 // Adds a row of pixels to the histograms of its row of cells.

@@ -3,41 +3,22 @@
 // the CPU's order.
 // LABEL is the labels' type, or that of the images if BOXES = 1: regions are whole boxes. The label 0
 // stands for any other than 0.
-#include "_cuda.cuh"
-
-using int64 = long long;
+#include "_box.cuh"
 
 enum : int { WEDGES = 8, CELLS = RINGS * WEDGES, NOWHERE = 255 };
 enum : int64 { ONE = 1 << 30, ACROSS = 1518500250, FAR = 1ll << 60 };
 
-struct Box {
-  const PIXEL* pixels;
-  const LABEL* labels;
-  int64 label;
-  int h, w, stride;
-
-  __device__ __forceinline__ double at(int y, int x) const {
-    return (double)pixels[(int64)y * stride + x];
-  }
-  __device__ __forceinline__ bool inside(int y, int x) const {
-#if !BOXES
-    const LABEL found = labels[(int64)y * stride + x];
-    if (label == 0 ? found == 0 : found != label) return false;
-#endif
-    return fabs(at(y, x)) < (double)__int_as_float(0x7f800000);
-  }
-};
-
 // down[y][x]: pixels to the nearest one outside in the column; 0 outside. A thread a column.
 __device__ void columns_to_edge(const Box& box, int* down) {
-  for (int x = threadIdx.x; x < box.w; x += blockDim.x) {
+  for (int x = threadIdx.x; x < box.width; x += blockDim.x) {
     int way = 0;
 #pragma unroll 1
-    for (int y = 0; y < box.h; y++) down[y * box.w + x] = way = box.inside(y, x) ? way + 1 : 0;
+    for (int y = 0; y < box.height; y++)
+      down[y * box.width + x] = way = box.inside(y, x) ? way + 1 : 0;
     way = 0;
 #pragma unroll 1
-    for (int y = box.h - 1; y >= 0; y--)
-      down[y * box.w + x] = way = min(down[y * box.w + x], way + 1);
+    for (int y = box.height - 1; y >= 0; y--)
+      down[y * box.width + x] = way = min(down[y * box.width + x], way + 1);
   }
 }
 
@@ -55,11 +36,11 @@ __device__ int square_to_edge(const int* row, int x, int w) {
 
 // A row takes the ways through the row `other`, then a thread a row those along it.
 __device__ int relax(const int* squares, int64* ways, const Box& box, int y, int other) {
-  const int pitch = box.w + 2;
+  const int pitch = box.width + 2;
   const int64* beside = ways + other * pitch;
   int changed = 0;
-  for (int x = threadIdx.x; x < box.w; x += blockDim.x) {
-    if (squares[y * box.w + x] == 0) continue;
+  for (int x = threadIdx.x; x < box.width; x += blockDim.x) {
+    if (squares[y * box.width + x] == 0) continue;
     int64& way = ways[(y + 1) * pitch + x + 1];
     const int64 found = min(beside[x + 1] + ONE, min(beside[x], beside[x + 2]) + ACROSS);
     if (found < way) {
@@ -73,14 +54,14 @@ __device__ int relax(const int* squares, int64* ways, const Box& box, int y, int
 
 __device__ int along_rows(const int* squares, int64* ways, const Box& box) {
   int changed = 0;
-  for (int y = threadIdx.x; y < box.h; y += blockDim.x) {
-    int64* row = ways + (y + 1) * (box.w + 2);
+  for (int y = threadIdx.x; y < box.height; y += blockDim.x) {
+    int64* row = ways + (y + 1) * (box.width + 2);
 #pragma unroll 1
-    for (int k = 1; k <= 2 * box.w; k++) {  // to the right, then to the left
-      const bool back = k > box.w;
-      const int x = back ? 2 * box.w + 1 - k : k;
+    for (int k = 1; k <= 2 * box.width; k++) {  // to the right, then to the left
+      const bool back = k > box.width;
+      const int x = back ? 2 * box.width + 1 - k : k;
       const int64 found = row[back ? x + 1 : x - 1] + ONE;
-      if (squares[y * box.w + x - 1] != 0 && found < row[x]) {
+      if (squares[y * box.width + x - 1] != 0 && found < row[x]) {
         row[x] = found;
         changed = 1;
       }
@@ -95,10 +76,10 @@ __device__ void find_ways(const int* squares, int64* ways, const Box& box, int* 
   while (changed) {
     changed = 0;
 #pragma unroll 1
-    for (int y = 0; y < box.h; y++) changed |= relax(squares, ways, box, y, y);
+    for (int y = 0; y < box.height; y++) changed |= relax(squares, ways, box, y, y);
     changed |= along_rows(squares, ways, box);
 #pragma unroll 1
-    for (int y = box.h - 1; y >= 0; y--) changed |= relax(squares, ways, box, y, y + 2);
+    for (int y = box.height - 1; y >= 0; y--) changed |= relax(squares, ways, box, y, y + 2);
     changed |= along_rows(squares, ways, box);
     changed = block_reduce(changed, scratch, Max());
   }
@@ -169,14 +150,15 @@ measure(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
     int *squares = all_squares + starts[region], *down = all_down + starts[region];
     float* values = out + (size_t)region * 3 * RINGS;
     columns_to_edge(box, down);
-    for (int k = threadIdx.x; k < (box.h + 2) * (box.w + 2); k += blockDim.x) ways[k] = FAR;
+    const int cells = (box.height + 2) * (box.width + 2);
+    for (int k = threadIdx.x; k < cells; k += blockDim.x) ways[k] = FAR;
     __syncthreads();
 
     // the farthest from the edge, of several the first: the greatest of (square, -position)
     int64 best = -1;
 #pragma unroll 1
-    for (int at = threadIdx.x; at < box.h * box.w; at += blockDim.x) {
-      const int x = at % box.w, square = square_to_edge(down + at - x, x, box.w);
+    for (int at = threadIdx.x; at < box.height * box.width; at += blockDim.x) {
+      const int x = at % box.width, square = square_to_edge(down + at - x, x, box.width);
       squares[at] = square;
       if (square > 0) best = max(best, (int64)square << 32 | (0x7fffffff - at));
     }
@@ -186,25 +168,25 @@ measure(const PIXEL* __restrict__ images, const LABEL* __restrict__ labels,
       continue;
     }
     const int centre = 0x7fffffff - (int)(best & 0x7fffffff);
-    const int cy = centre / box.w, cx = centre % box.w;
-    if (threadIdx.x == 0) ways[(cy + 1) * (box.w + 2) + cx + 1] = 0;
+    const int cy = centre / box.width, cx = centre % box.width;
+    if (threadIdx.x == 0) ways[(cy + 1) * (box.width + 2) + cx + 1] = 0;
     __syncthreads();
     find_ways(squares, ways, box, scratch);
 
 #pragma unroll 1
-    for (int at = threadIdx.x; at < box.h * box.w; at += blockDim.x) {
-      const int y = at / box.w, x = at % box.w;
-      down[at] = cell_of(ways[(y + 1) * (box.w + 2) + x + 1], squares[at], y - cy, x - cx);
+    for (int at = threadIdx.x; at < box.height * box.width; at += blockDim.x) {
+      const int y = at / box.width, x = at % box.width;
+      down[at] = cell_of(ways[(y + 1) * (box.width + 2) + x + 1], squares[at], y - cy, x - cx);
     }
     __syncthreads();
     if (threadIdx.x < CELLS) {
       double sum = 0.0;
       int count = 0;
 #pragma unroll 1
-      for (int y = 0; y < box.h; y++)
+      for (int y = 0; y < box.height; y++)
 #pragma unroll 1
-        for (int x = 0; x < box.w; x++)
-          if (down[y * box.w + x] == threadIdx.x) {
+        for (int x = 0; x < box.width; x++)
+          if (down[y * box.width + x] == threadIdx.x) {
             sum += box.at(y, x);
             count++;
           }

@@ -4,30 +4,11 @@
 // the sum over columns: each in the CPU's order.
 // LABEL is the labels' type, or that of the images if BOXES = 1: regions are whole boxes. The label 0
 // stands for any other than 0.
-#include "_cuda.cuh"
-
-using int64 = long long;
+#include "_angle.cuh"
+#include "_box.cuh"
 
 enum : int { POWERS = 10, TERMS = 55, PARTS = 60, INDEXES = 30, NO_ROW = -1 };
 enum : int { CHUNK = 128, PITCH = CHUNK + 1 };  // columns at a time; odd: no two rows in one bank
-
-struct Box {
-  const PIXEL* pixels;
-  const LABEL* labels;
-  int64 label;
-  int height, width, stride;
-
-  __device__ __forceinline__ double at(int y, int x) const {
-    return (double)pixels[(int64)y * stride + x];
-  }
-  __device__ __forceinline__ bool inside(int y, int x) const {
-#if !BOXES
-    const LABEL found = labels[(int64)y * stride + x];
-    if (label == 0 ? found == 0 : found != label) return false;
-#endif
-    return fabs(at(y, x)) < (double)__int_as_float(0x7f800000);
-  }
-};
 
 struct Circle {  // its centre: `dy` and `dx` from a pixel
   int y, x;
@@ -138,29 +119,6 @@ __device__ double add_rows(const Box& box, const int* ends, const Circle& circle
     columns[1][q][threadIdx.x] = greys[q];
   }
   return highest;
-}
-
-__device__ double arctangent(double z) {
-  double start = 0.0;
-  if (z > 0.4142135623730951) {
-    start = 0.7853981633974483;
-    z = (z - 1.0) / (z + 1.0);
-  }
-  const double square = z * z;
-  double series = 0.0;
-#pragma unroll 1
-  for (int k = 18; k >= 0; k--) series = 1.0 / (2.0 * k + 1.0) - square * series;
-  return start + z * series;
-}
-
-__device__ double angle(double y, double x) {
-  const double up = fabs(y), across = fabs(x);
-  if (up == 0.0 && across == 0.0) return 0.0;
-  const bool steep = up > across;
-  double found = arctangent(steep ? across / up : up / across);
-  if (steep) found = 1.5707963267948966 - found;
-  if (x < 0.0) found = 3.141592653589793 - found;
-  return y < 0.0 ? -found : found;
 }
 
 extern "C" __global__ void __launch_bounds__(256)
