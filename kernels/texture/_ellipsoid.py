@@ -131,12 +131,13 @@ def least_ellipsoid(points: np.ndarray) -> np.ndarray:
         excess[some] = 0.0
         new = np.argsort(-excess, kind="stable")[:JOINING]
         new = new[excess[new] > 4 * (1 + 2 * TOLERANCE)]
-        if new.size == 0:
+        if new.size == 0 and turn > 0:  # the first weights are no optimum of the first points
             break
         some = np.concatenate([some[weights > 0], new])
         weights = np.concatenate([weights[weights > 0], np.zeros(len(new))])
         kappas = kappas[some]
-        rough = min(ROUGH, (kappas.max() / 4 - 1) / 2)  # so that a new point gains weight
+        above = kappas.max() / 4 - 1
+        rough = max(TOLERANCE, min(ROUGH, above / 2))  # so that a new point gains weight
         shift_weights(points[some], weights, kappas, inverse, rough, STEPS)
         found = settled(lifted[some], weights) if turn < TURNS / 2 else None
         if found is None:
