@@ -106,7 +106,7 @@ def bench_road_with_network(
     """The same road with the network's scores; random weights cost what trained ones do."""
     import jax
 
-    from medkern.engine.learn.cnn import Cnn, Design
+    from medkern.engine.learn.cnn.trained import Cnn, Design
 
     files: Files = request.getfixturevalue(kind)
     design = Design(files.task.size, 8, 2, 16, 1, "image", 0.5, 0.2)

@@ -31,7 +31,8 @@ from medkern import kernels
 from . import _toml
 from .errors import UserError
 from .ingest import Layout
-from .learn.settings import LearnError, Settings
+from .learn.errors import LearnError
+from .learn.settings import Settings
 
 FAMILIES = ("denoise", "enhance", "texture")
 SECTIONS = ("name", "modality", "ingest", *FAMILIES, "train")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from medkern.engine.learn import LearnError, ModelError
-from medkern.engine.learn.classical import Standardise, fit, inner_folds
-from medkern.engine.learn.heads import check
+from medkern.engine.learn.classical.fit import Standardise, fit, inner_folds
+from medkern.engine.learn.classical.heads import check
 
 KINDS = ("svm", "tree", "forest", "logistic")
 

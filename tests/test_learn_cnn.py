@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medkern.engine.learn import LearnError, Settings, cnn, network, train_cnn
-from medkern.engine.learn.cnn import Cnn, Design, flatten, scale, unflatten
+from medkern.engine.learn import LearnError, Settings
+from medkern.engine.learn.cnn import fit as train_cnn, network, trained as cnn
+from medkern.engine.learn.cnn.trained import Cnn, Design, flatten, scale, unflatten
 
 FAST = Settings(epochs=4, batch=32, width=4, rate=1e-2, shift=0.1, models=("cnn",))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import norm
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
-from medkern.engine.learn.evaluate import (
+from medkern.engine.learn.judge.metrics import (
     auc,
     choose_threshold,
     decide,

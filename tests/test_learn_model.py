@@ -18,9 +18,9 @@ from medkern.engine.learn import (
     evaluate,
     identity,
     load,
-    model_file,
     save,
 )
+from medkern.engine.learn.file import model_file
 from medkern.engine.learn.train import class_names, train
 
 MODELS = ("cnn", "svm", "tree", "forest", "logistic")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from medkern.engine.learn.classical import Standardise, fit
-from medkern.engine.learn.select import select
+from medkern.engine.learn.classical.fit import Standardise, fit
+from medkern.engine.learn.classical.select import select
 
 
 def table(n: int = 400) -> np.ndarray:

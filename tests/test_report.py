@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 from sklearn import metrics
 
-from medkern.engine.learn.evaluate import result
+from medkern.engine.learn.judge.metrics import result
 from medkern.engine.recipe import parse
 from medkern.engine.report import (
     Picture,

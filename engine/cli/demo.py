@@ -25,7 +25,7 @@ def demo(
 
     from .. import demo as made_up
     from ..learn import identity, save
-    from ..learn.evaluate import result
+    from ..learn.judge.metrics import result
     from ..learn.train import train as fit
     from ..recipe import parse
     from ..screen import screen as run

@@ -30,7 +30,7 @@ def evaluate(
     Example: medkern evaluate xrays.csv --model chest.medkern --split test
     """
     from ..learn import identity, load
-    from ..learn.evaluate import result
+    from ..learn.judge.metrics import result
     from ..recipe import parse
     from ._road import columns, find, labelled, prepare, summary_rows
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..features import Features
-from .evaluate import RESAMPLES, result
-from .heads import Head, ModelError
+from .classical.heads import Head
+from .errors import LearnError, ModelError
+from .judge.metrics import RESAMPLES, result
 from .seen import seen
-from .settings import LearnError
 
 if TYPE_CHECKING:
-    from .cnn import Cnn  # brings JAX, which a model without a network does not need
+    from .cnn.trained import Cnn  # brings JAX, which a model without a network does not need
 
 MEAN = "classical"  # the mean of the classical models' probabilities
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..errors import UserError
+from .errors import LearnError
 
 MODELS = ("cnn", "svm", "tree", "forest", "logistic")
 FLIPS = ("horizontal", "vertical")
@@ -13,10 +13,6 @@ STANDARDISE = ("image", "data")
 
 # progress(model, done, total, figures): `done` of `total` images or fits; figures of the epoch
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
-
-
-class LearnError(UserError):
-    """Data or settings that nothing can be learned from; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .settings import LearnError
+from .errors import LearnError
 
 PARTS = ("train", "val", "test")
 _SYNONYMS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..features import Features
-from .evaluate import choose_threshold
-from .heads import Head
+from .classical.heads import Head
+from .errors import LearnError
+from .judge.metrics import choose_threshold
 from .model import Model, evaluate
 from .seen import fingerprints
-from .settings import LearnError, Progress, Settings
+from .settings import Progress, Settings
 from .split import PARTS, Split, split
 
 if TYPE_CHECKING:
-    from .cnn import Cnn
+    from .cnn.trained import Cnn
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +142,12 @@ def _network(
     progress: Progress,
     seconds: dict[str, float],
 ) -> tuple[Cnn, dict[str, Any]]:
-    from . import train_cnn  # brings JAX and optax
+    from .cnn import fit  # brings JAX and optax
 
     assert fitted.pixels is not None and held.pixels is not None
     begun = time.perf_counter()
     train, val = (fitted.pixels, fitted.truth), (held.pixels, held.truth)
-    cnn, history = train_cnn.fit(train, val, fitted.bits, classes, settings, progress)
+    cnn, history = fit.fit(train, val, fitted.bits, classes, settings, progress)
     seconds["cnn"] = time.perf_counter() - begun
     return cnn, asdict(history)
 
@@ -158,12 +159,12 @@ def _classical(
     heads: dict[str, Head] = {}
     if not names or fitted.features is None:
         return heads
-    from . import classical  # brings scikit-learn
+    from .classical import fit  # brings scikit-learn
 
     values, groups = fitted.features.values, _numbers(fitted.groups)
     for done, name in enumerate(names, start=1):
         begun = time.perf_counter()
-        _, heads[name] = classical.fit(
+        _, heads[name] = fit.fit(
             name, values, fitted.truth, groups, settings.seed, settings.correlation
         )
         seconds[name] = time.perf_counter() - begun

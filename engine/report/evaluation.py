@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..learn.evaluate import decide
+from ..learn.judge.metrics import decide
 from ..recipe import Recipe
 from .environment import environment
 
@@ -41,7 +41,7 @@ def evaluation(
 
     truth          (n,) class index of each image
     probabilities  a model's name -> (n, classes)
-    results        of `learn.evaluate.result`, one a model: metrics with intervals, threshold, notes
+    results        of `judge.metrics.result`, one a model: metrics, intervals, threshold, notes
     splits         {"name", "n", "groups" (None where unknown), "labels": {label: n}} each
     training       title of a chart -> name of a line -> (epochs, values)
     ceiling        name of a bound -> its AUC

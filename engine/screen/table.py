@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..features import Features
 from ..ingest import Item, Reject
-from ..learn.evaluate import decide
+from ..learn.judge.metrics import decide
 from .reader import Reader
 
 QUARANTINE = pa.schema([("id", pa.string()), ("code", pa.string()), ("detail", pa.string())])

@@ -24,9 +24,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from ..errors import LearnError
 from .heads import LARGEST, LEAF, Head, standardise
 from .select import moments, select
-from .settings import LearnError
 
 FOLDS = 5
 

@@ -22,10 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ..errors import LearnError
+from ..judge.metrics import auc
+from ..settings import Progress, Settings
 from . import network
-from .cnn import Cnn, Design, check_pixels, scale
-from .evaluate import auc
-from .settings import LearnError, Progress, Settings
+from .trained import Cnn, Design, check_pixels, scale
 
 AVERAGE = 0.99  # decay of the averaged weights, a step
 WARM_UP = 0.1  # share of the steps in which the rate rises

@@ -19,12 +19,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from .. import whole
-from .heads import ModelError, check
-from .model import Model
+from ... import whole
+from ..classical.heads import check
+from ..errors import ModelError
+from ..model import Model
 
 if TYPE_CHECKING:
-    from .cnn import Cnn
+    from ..cnn.trained import Cnn
 
 FORMAT = "medkern model"
 VERSION = 1
@@ -178,7 +179,7 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _cnn(described: dict[str, Any], arrays: dict[str, np.ndarray], classes: int) -> Cnn:
-    from .cnn import Cnn, Design  # brings JAX: only where there is a network
+    from ..cnn.trained import Cnn, Design  # brings JAX: only where there is a network
 
     known = {field.name for field in dataclasses.fields(Design)}
     size: Any = described.get("size")

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import LearnError, ModelError
+from ..settings import STANDARDISE
 from . import _jax, network
-from .heads import ModelError
-from .settings import STANDARDISE, LearnError
 
 FLOOR = 0.02  # added to the deviation, so that an empty image is not blown up to pure noise
 BATCH = 64

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import ModelError
 
 DEEPEST = 64  # levels of a tree
 _ROWS = 1024  # predicted at once
@@ -29,10 +29,6 @@ LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 LARGEST, LEAST_SCALE = 1e100, 1e-30  # keep every product of a checked head finite
 
 Arrays = Mapping[str, np.ndarray]
-
-
-class ModelError(UserError):
-    """A model, or a model file, that cannot be trusted or does not fit; one line says why."""
 
 
 @dataclass(frozen=True, eq=False)
