@@ -1,21 +1,19 @@
 """Reports: pages that hold everything themselves, drawings that are true, texts that stay texts."""
 
 import base64
-import html.parser
 import json
 import math
 import re
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from making_reports import EVIL, RECIPE, an_evaluation, check_self_contained
 from sklearn import metrics
 
 from medkern.engine.learn.judge.metrics import result
-from medkern.engine.recipe import parse
 from medkern.engine.report import (
     Picture,
     data_uri,
@@ -25,51 +23,8 @@ from medkern.engine.report import (
     screen_page,
     svg,
 )
-from medkern.engine.report.evaluation import about_recipe, confusion, roc
-
-RECIPE = parse('name = "test"\n[ingest]\nsize = [16, 16]\n')
-EVIL = "<script>alert(1)</script>\"'>&"
-
-
-class Page(html.parser.HTMLParser):
-    """Collects tags, attributes and whether tags close in order."""
-
-    VOID = frozenset(("meta", "img", "br", "line", "rect", "path", "link", "input", "hr"))
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.open = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"left open: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
-
-
-def check_self_contained(text):
-    """No script, no handler, nothing loaded from anywhere; well-formed."""
-    page = Page(text)
-    assert not {"script", "iframe", "object", "embed", "link", "form"} & set(page.tags)
-    for name, value in page.attributes:
-        assert not name.startswith("on"), f"handler {name}"
-        if name in ("src", "href", "action", "data"):
-            assert value.startswith("data:image/png;base64,"), f"{name}={value[:60]}"
-    assert not re.search(r"url\(|@import|https?://", text)
-    assert "default-src 'none'" in text
-    assert "research use only" in text
-    return page
+from medkern.engine.report.evaluation import about_recipe
+from medkern.engine.report.figures import confusion, roc
 
 
 def screen_report(**changes):
@@ -93,20 +48,6 @@ def screen_report(**changes):
         "recipe": about_recipe(RECIPE),
         "environment": environment("cpu"),
     } | changes
-
-
-def an_evaluation(labels=("normal", "ill"), n=200, seed=0, **changes):
-    generator = np.random.default_rng(seed)
-    truth = generator.integers(0, len(labels), n)
-    raw = generator.random((n, len(labels))) + np.eye(len(labels))[truth]
-    p = raw / raw.sum(axis=1, keepdims=True)
-    threshold = 0.45 if len(labels) == 2 else None
-    settings: dict[str, Any] = {"groups_known": False} | changes
-    results = [result("forest", "test", truth, p, threshold, None, resamples=50)]
-    report = evaluation(
-        "Evaluation", "data", RECIPE, labels, truth, {"forest": p}, results, **settings
-    )
-    return truth, p, report
 
 
 # ---- pages
@@ -151,7 +92,7 @@ def test_unknown_groups_are_stamped_and_known_ones_are_not():
     known = {"name": "test", "n": 9, "groups": 4, "labels": {"normal": 5, "ill": 4}}
     _, _, unknown_groups = an_evaluation()
     _, _, known_groups = an_evaluation(groups_known=True, splits=[known])
-    assert "Groups unknown." in evaluation_page(unknown_groups)
+    assert "Row-level split: groups unknown." in evaluation_page(unknown_groups)
     assert 'class="stamp"' not in evaluation_page(known_groups)
     assert "stands on both sides of a split" in evaluation_page(known_groups)
 

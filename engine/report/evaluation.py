@@ -1,18 +1,23 @@
-"""Scores and true classes -> everything the evaluation page shows, as plain data."""
+"""Scores and true classes -> everything the evaluation page and the model card show, as data."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..learn.judge.bootstrap import Groups
 from ..learn.judge.metrics import decide
 from ..recipe import Recipe
+from . import figures
 from .environment import environment
 
-BINS = 20
-POINTS = 500  # of a ROC curve
+if TYPE_CHECKING:
+    from ..learn import Model
+
+STAMP = "Row-level split: groups unknown"
+_KEPT = ("grouped", "groups", "rows", "seconds", "split", "parameters")
 UNGROUPED = (
     "No group (patient, series) is known for these images, so images of one patient may stand on "
     "both sides of a split; the figures may be too good."
@@ -36,48 +41,98 @@ def evaluation(
     seconds: Mapping[str, float] | None = None,
     device: str = "cpu",
     model: str = "",
+    task: str = "classes",
+    groups: Groups = None,
+    calibration: Mapping[str, float] | None = None,
+    conformal: Mapping[str, Mapping[str, float]] | None = None,
+    operating: Mapping[str, Mapping[str, float]] | None = None,
+    subgroups: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    novelty: tuple[np.ndarray, float] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The data of the page, ready for JSON.
+    """The data of the page and of the card, ready for JSON.
 
-    truth          (n,) class index of each image
-    probabilities  a model's name -> (n, classes)
+    truth          (n,) class index of each image; (n, k) bool for task "labels"
+    probabilities  a model's name -> (n, classes), calibrated
     results        of `judge.metrics.result`, one a model: metrics, intervals, threshold, notes
+    groups_known   whether the split kept known groups apart; where not, every section is stamped
     splits         {"name", "n", "groups" (None where unknown), "labels": {label: n}} each
     training       title of a chart -> name of a line -> (epochs, values)
     ceiling        name of a bound -> its AUC
     model          hash of the model file
+    groups         n group names of the rows judged, for comparisons of models
+    calibration    {model: temperature} that was applied to its probabilities
+    conformal      {model: {"0.1": quantile}} of `judge.conformal`
+    operating      {model: thresholds of `judge.operating.choose`}, for two classes
+    subgroups      {model: rows of `judge.subgroups.by_subgroup`}
+    novelty        (scores (n,), limit) of `judge.novelty`
+    facts          what else is known, for the card; see `card.FACTS`
     """
     truth = np.asarray(truth)
-    two = len(labels) == 2
+    calibration, conformal, operating = calibration or {}, conformal or {}, operating or {}
+    two = task != "labels" and len(labels) == 2
     models = {}
     for result in results:
-        score = probabilities[result["model"]]
-        threshold = result["threshold"]
-        models[result["model"]] = {
+        name, threshold = result["model"], result["threshold"]
+        p = np.asarray(probabilities[name], np.float64)
+        aims = operating.get(name, {}) if two else {}
+        models[name] = {
             "metrics": result["metrics"],
+            "each": result.get("each", {}),
             "notes": result["notes"],
             "threshold": threshold,
-            "confusion": confusion(truth, decide(score, threshold), len(labels)),
-            "roc": roc(truth == 1, score[:, 1]) if two else None,
-            "histogram": _histogram(truth, score, labels),
+            "confusion": figures.confusion(truth, decide(p, threshold, task), len(labels))
+            if task != "labels"
+            else None,
+            "roc": figures.roc(truth == 1, p[:, 1]) if two else None,
+            "histogram": figures.histogram(truth, p, labels, task),
+            "calibration": figures.calibrated(truth, p, calibration.get(name), task),
+            "decision": figures.decision_curve(truth == 1, p[:, 1]) if two else None,
+            "selective": figures.selective_curve(truth, p, threshold, task),
+            "conformal": figures.conformal_rows(truth, p, conformal.get(name, {})),
+            "operating": figures.operating_rows(truth == 1, p[:, 1], aims, groups) if aims else [],
+            "subgroups": [dict(row) for row in (subgroups or {}).get(name, ())],
         }
+    chosen = {result["model"]: result["threshold"] for result in results}
+    compared = {name: np.asarray(probabilities[name], np.float64) for name in models}
     return {
         "title": title,
         "medkern": version("medkern"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": data,
         "model": model,
+        "task": task,
         "n": len(truth),
         "labels": list(labels),
         "positive": labels[1] if two else None,
         "groups": {"known": groups_known, "sentence": GROUPED if groups_known else UNGROUPED},
+        "stamp": None if groups_known else STAMP,
         "splits": [dict(split) for split in splits],
         "models": models,
+        "pairs": figures.pairs(truth, compared, chosen, groups, task),
+        "novelty": _novelty(novelty),
         "training": {name: dict(lines) for name, lines in (training or {}).items()},
         "ceiling": dict(ceiling or {}),
         "seconds": dict(seconds or {}),
+        "facts": dict(facts or {}),
         "recipe": about_recipe(recipe),
         "environment": environment(device),
+    }
+
+
+def of_model(model: "Model") -> dict[str, Any]:
+    """What `evaluation` takes from a model, by name: task, calibration, conformal, operating (its
+    training facts may hold thresholds under that name) and the facts for the card."""
+    return {
+        "task": model.task,
+        "calibration": model.calibration,
+        "conformal": model.conformal,
+        "operating": model.training.get("operating", {}),
+        "facts": {
+            "training": {key: model.training[key] for key in _KEPT if key in model.training},
+            "provenance": dict(model.provenance),
+            "statistics": {k: v for k, v in model.statistics.items() if k != "features"},
+        },
     }
 
 
@@ -91,41 +146,15 @@ def about_recipe(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def confusion(truth: np.ndarray, decided: np.ndarray, classes: int) -> list[list[int]]:
-    """Counts, true class by predicted class."""
-    return (
-        np.bincount(truth * classes + decided, minlength=classes**2).reshape(classes, -1).tolist()
-    )
-
-
-def roc(positive: np.ndarray, score: np.ndarray) -> tuple[list[float], list[float]] | None:
-    """False and true positive rates at every distinct score, from (0, 0) to (1, 1).
-
-    Only the corners, and no more than a drawing can show. None where a class is missing.
-    """
-    if positive.all() or not positive.any():
+def _novelty(given: tuple[np.ndarray, float] | None) -> dict[str, Any] | None:
+    """How many rows are unlike the training ones: {"limit", "n", "flagged", "share"}."""
+    if given is None:
         return None
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)  # of equal scores
-    true = np.append(0, np.cumsum(positive[order])[last])
-    false = np.append(0, np.cumsum(~positive[order])[last])
-    corner = np.ones(len(true), bool)  # points on a straight line are not needed
-    corner[1:-1] = (
-        np.diff(true)[1:] * np.diff(false)[:-1] != np.diff(true)[:-1] * np.diff(false)[1:]
-    )
-    shown = np.flatnonzero(corner)
-    shown = shown[np.linspace(0, len(shown) - 1, min(len(shown), POINTS)).round().astype(int)]
-    return (false[shown] / false[-1]).tolist(), (true[shown] / true[-1]).tolist()
-
-
-def _histogram(truth: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    """Of the positive class's score for two classes, else of the true class's score."""
-    two = len(labels) == 2
-    shown = scores[:, 1] if two else np.take_along_axis(scores, truth[:, None], 1)[:, 0]
-    edges = np.linspace(0, 1, BINS + 1)
-    counts = {
-        label: np.histogram(shown[truth == index], edges)[0].tolist()
-        for index, label in enumerate(labels)
+    scores, limit = given
+    flagged = int((np.asarray(scores) > limit).sum())
+    return {
+        "limit": float(limit),
+        "n": len(scores),
+        "flagged": flagged,
+        "share": flagged / max(len(scores), 1),
     }
-    of = f"score of {labels[1]}" if two else "score of the true class"
-    return {"edges": edges.round(6).tolist(), "counts": counts, "of": of}

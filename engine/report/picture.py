@@ -1,4 +1,4 @@
-"""Grey images as PNG data URIs, written with zlib alone."""
+"""Images as PNG data URIs, written with zlib alone."""
 
 import base64
 import struct
@@ -36,12 +36,13 @@ def data_uri(pixels: np.ndarray, bits: int, enlarge: int = 0) -> str:
     return "data:image/png;base64," + base64.b64encode(png(grey)).decode()
 
 
-def png(grey: np.ndarray) -> bytes:
-    """A PNG file of an (h, w) uint8 image (PNG specification, third edition: IHDR, IDAT, IEND)."""
-    height, width = grey.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row starts with its filter: 0, none
-    rows[:, 1:] = grey
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+def png(image: np.ndarray) -> bytes:
+    """A PNG file of an (h, w) or (h, w, 3) uint8 image (PNG specification, third edition: IHDR,
+    IDAT, IEND)."""
+    height, width, *channels = image.shape
+    rows = np.zeros((height, 1 + image[0].size), np.uint8)  # a row starts with its filter: 0, none
+    rows[:, 1:] = image.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels else 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
 

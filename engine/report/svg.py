@@ -127,8 +127,13 @@ def curves(
     y: tuple[float, float] | None = None,
     diagonal: bool = False,
     square: bool = False,
+    dots: bool = False,
 ) -> Markup:
-    """One polyline a name through its (xs, ys); values that are not finite leave a gap."""
+    """One polyline a name through its (xs, ys); values that are not finite leave a gap.
+
+    diagonal, square  draw the line y = x; a square frame
+    dots              mark the points, where they are few and the lines between them only guide
+    """
     x = x or _span([v for xs, _ in lines.values() for v in xs])
     y = y or _span([v for _, ys in lines.values() for v in ys], room=0.05)
     frame = Frame(x, y, 330, 318) if square else Frame(x, y)
@@ -143,6 +148,9 @@ def curves(
             elif runs[-1]:
                 runs.append([])
         parts.append(_path(f"l{i % COLOURS}", runs))
+        if dots:
+            alone = [[point, point] for run in runs for point in run]
+            parts.append(_path(f"dots l{i % COLOURS}", alone))
     return _with_key(frame.drawing(title, *parts), list(lines))
 
 
