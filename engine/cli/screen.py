@@ -17,6 +17,9 @@ def screen(
     recipe: Annotated[
         str, typer.Option(help="Recipe to measure with, where there is no model.")
     ] = "",
+    require_signature: Annotated[
+        Path | None, typer.Option(help="Trusted public keys: refuse a model none of them signed.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu: where the kernels run.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -35,7 +38,7 @@ def screen(
 
     if (model is None) == (not recipe):
         raise UserError("give either --model, which brings its recipe, or --recipe to measure only")
-    loaded = load(model) if model else None
+    loaded = load(model, require_signature) if model else None
     chosen = load_recipe(recipe) if recipe else None
     items = find(folder)
     with progress("screening", len(items)) as advance:
