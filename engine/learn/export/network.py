@@ -45,7 +45,7 @@ class _Exporter:
         self.sides = cnn.design.size
 
     def answers(self, pixels: str) -> tuple[str, str]:
-        from ..cnn.network import _stem as stem
+        from ..cnn.network import stem
 
         graph, params = self.graph, self.params
         _, stride, pooled = stem(self.design.architecture, self.design.size)

@@ -27,8 +27,8 @@ from ... import whole
 from ...features import Features
 from ..errors import ModelError
 from ..file.model_file import identity
-from ..judge.calibration import _LEAST as LEAST
-from ..model import MEAN, Model, of_label, title
+from ..judge.calibration import LEAST
+from ..model import MEAN, TOGETHER, Model, of_label, title
 from ..settings import INPUTS
 from .graph import IR_VERSION, OPSETS, Graph
 from .heads import add_head
@@ -101,6 +101,8 @@ def build(model: Model) -> Any:
         columns["fused"] = graph("Concat", columns["texture"], columns["deep"], axis=1)
     for taken in INPUTS:
         _add_heads(graph, model, taken, columns, scores)
+    if halves := model.halves():
+        scores[TOGETHER] = _mean(graph, model, TOGETHER, [scores[name] for name in halves])
     for name in model.names:
         graph.nodes.append(helper.make_node("Identity", [scores[name]], [name]))
     outputs = [_value(name, np.float64, len(model.labels)) for name in model.names]
@@ -165,9 +167,12 @@ def _add_heads(
             p = add_head(graph, model.heads[name], columns[taken])
         scores[name] = _softened(graph, model, name, p)
     if len(members) > 1:
-        total = graph("Sum", *(scores[name] for name in members))
-        p = graph("Div", total, graph.constant(float(len(members))))
-        scores[mean] = _softened(graph, model, mean, p)
+        scores[mean] = _mean(graph, model, mean, [scores[name] for name in members])
+
+
+def _mean(graph: Graph, model: Model, name: str, of: list[str]) -> str:
+    total = graph("Sum", *of)
+    return _softened(graph, model, name, graph("Div", total, graph.constant(float(len(of)))))
 
 
 def _measured(model: Model) -> bool:
