@@ -264,8 +264,13 @@ def _training(table: _Table, textures: bool) -> Settings:
             table.fail(key, f"has the wrong kind of value: {value!r}")
     if "fractions" in given:
         given["fractions"] = table.take("fractions", _fractions, None)
-    if not textures and set(given.setdefault("models", ("cnn",))) != {"cnn"}:
-        table.fail("models", 'can only be ["cnn"] in a recipe without a [[texture]]')
+    if not textures:
+        models, inputs = given.setdefault("models", ("cnn",)), given.get("inputs", ("texture",))
+        if set(models) != {"cnn"} and inputs != ("deep",):
+            table.fail(
+                "models",
+                'can only be ["cnn"] in a recipe without a [[texture]], or have inputs = ["deep"]',
+            )
     return Settings(**given)
 
 

@@ -29,6 +29,7 @@ trained = train(images, 8, features, labels, settings=settings)
 test = trained.split.rows("test")
 rows = Rows(images[test], features.rows(test))
 about = explain_images(trained.model, rows, of="blob")
+assert about.gradcam is not None and about.integrated is not None  # the model has a network
 hits = 0
 for place, cam in zip(corner[test][bright[test]], about.gradcam[bright[test]], strict=True):
     y, x = np.unravel_index(cam.argmax(), cam.shape)

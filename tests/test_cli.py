@@ -220,9 +220,7 @@ def test_a_model_that_cannot_be_trusted(medkern, room: Path, tmp_path: Path, dam
         {
             "truncated": raw[:-100],
             "garbage": raw[:2000] + b"\xff" * 64 + raw[2064:],
-            "other version": raw.replace(b'\\"version\\": 1', b'\\"version\\": 9').replace(
-                b'\\"version\\":1', b'\\"version\\":9'
-            ),
+            "other version": raw.replace(b'\\"version\\": 2', b'\\"version\\": 9'),
             "not a model": b"hello",
         }[damage]
     )

@@ -94,7 +94,8 @@ def test_the_whole_model_with_means_and_temperatures(tmp_path, task):
             heads[name + suffix] = making.head(kind, width, 2, seed + len(heads))
     model = making.model(
         heads=heads, inputs=inputs, cnn=making.cnn(task=task), task=task, labels=labels,
-        thresholds={}, calibration={"cnn": 2.0, "svm": 0.5, "classical": 1.25},
+        thresholds={},
+        calibration={"cnn": 2.0, "svm": 0.5, "classical": 1.25, "together.fused": 0.8},
     )  # fmt: skip
     save(model, tmp_path / "m.medkern")  # it is a model that files know
     pixels, features = making.pixels(90), making.rows(n=90)
@@ -102,7 +103,7 @@ def test_the_whole_model_with_means_and_temperatures(tmp_path, task):
     theirs = answers(tmp_path / "m.onnx", pixels=pixels, features=features.values)
     ours = model.predict(pixels, features)
     assert list(theirs) == list(model.names) == list(found) == list(ours)
-    assert {"classical", "classical.deep"} < set(ours)
+    assert {"classical", "classical.deep", "together.fused"} < set(ours)
     for name, p in ours.items():
         np.testing.assert_allclose(theirs[name], p, atol=1e-5, err_msg=name)
 

@@ -82,4 +82,4 @@ def test_what_would_leak_or_mislead_is_refused(arguments, sentence):
 
 
 def test_rows_are_indices():
-    assert Split(np.array(["val", "train", "val"]), True).rows("val").tolist() == [0, 2]
+    assert Split(np.array(["val", "train", "val"]), "given").rows("val").tolist() == [0, 2]

@@ -69,7 +69,7 @@ WRONG = [
     (GLCM + "grid = [0, 1]", 4, "grid must be two whole numbers, 1 to 64 regions"),
     (GLCM + GLCM, 4, "number 2 gives the columns of number 1"),
     (GLCM + "[train]\nepochs = 0", 5, "[train] epochs is 0; allowed: 1 .. 10000"),
-    (GLCM + '[train]\nmodels = ["svm", "svn"]', 5, "allowed: cnn, svm, tree, forest, logistic"),
+    (GLCM + '[train]\nmodels = ["svm", "svn"]', 5, "allowed: cnn, svm, linear, tree, forest"),
     ("[train]\nfractions = [0.5, 0.5]", 2, "fractions must be three shares"),
     ('[train]\nmodels = ["svm"]', 2, "models can only be"),
     ("[train]\nlearning = 1", 1, "is unknown"),

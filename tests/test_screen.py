@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from making_brightness import RECIPE, Brightness
 
 from medkern.engine import screen as screening, whole
 from medkern.engine.errors import Stopped
@@ -21,29 +21,7 @@ from medkern.engine.recipe import parse
 from medkern.engine.report.picture import png
 from medkern.engine.screen import RunError, screen
 
-RECIPE = "[ingest]\nsize = [16, 16]\nbatch = 4\n"
 TEXTURE = RECIPE + '[[texture]]\nkernel = "glcm"\nlevels = 8\nbinning = "width"\nwidth = 32\n'
-
-
-@dataclass(frozen=True)
-class Brightness:
-    """A model that scores an image by its mean: the network part of it, and a classical part."""
-
-    labels: tuple[str, ...] = ("dark", "bright")
-    recipe: str = RECIPE
-    cnn: bool = True
-    heads: dict = field(default_factory=lambda: {"tree": 1})
-    thresholds: dict = field(default_factory=lambda: {"cnn": 0.4})
-
-    @property
-    def names(self):
-        return ("cnn", "tree")
-
-    def predict(self, pixels, features):
-        assert len(pixels) == len(features.ids)
-        p = np.asarray(pixels, np.float64).mean(axis=(1, 2)) / 255
-        score = np.stack([1 - p, p], axis=1)
-        return ({"cnn": score} if self.cnn else {}) | ({"tree": score**2} if self.heads else {})
 
 
 @pytest.fixture
@@ -110,7 +88,13 @@ def test_every_image_has_a_row_or_a_reason(images, model, tmp_path, small_parts)
     assert row["score.cnn.bright"] == pytest.approx(117 / 255, abs=0.02)
     assert row["score.tree.bright"] == pytest.approx((117 / 255) ** 2, abs=0.02)
     assert (row["label.cnn"], row["label.tree"]) == ("bright", "dark")
+    assert row["set.cnn"] == "dark;bright"  # neither can be ruled out
+    assert row["novelty"] == pytest.approx(117 / 255, abs=0.02)
+    assert not row["alien"]
+    brightest = next(row for row in found if row["id"].startswith("image 18"))
+    assert (brightest["set.cnn"], brightest["alien"]) == ("bright", True)
     document = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert document["alien"] == sum(row["alien"] for row in found if "alien" in row) > 0
     assert document["scores"]["cnn"]["predicted"] == {"dark": 8, "bright": 11}
     assert {"highest", "lowest", "most uncertain"} == {p["why"] for p in document["pictures"]}
     json.dumps(summary.json(), allow_nan=False)

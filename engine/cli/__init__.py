@@ -15,9 +15,12 @@ import typer
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .explain import explain
+from .export import export
 from .features import features
 from .kernels import kernels
 from .screen import screen
+from .sign import sign
 from .train import train
 
 GOOD, USAGE, SET_ASIDE, DEGRADED, INTERNAL, STOPPED = 0, 2, 3, 4, 70, 75
@@ -29,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, screen, features, kernels, doctor, demo):
+for command in (train, evaluate, explain, screen, features, kernels, export, sign, doctor, demo):
     app.command()(command)
 
 

@@ -89,7 +89,7 @@ def columns(items: Sequence[Item]) -> dict[str, Any]:
 
 @dataclass
 class TrainingProgress:
-    """Shows one bar for each model that is being fitted."""
+    """Shows one bar for each network that is trained, and one for the classical models."""
 
     stack: ExitStack = field(default_factory=ExitStack)
     model: str = ""
@@ -105,7 +105,7 @@ class TrainingProgress:
     def __call__(self, model: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         network = model == "cnn"
         bar = "network" if network else "classical models"
-        if bar != self.model:
+        if bar != self.model or done < self.done:
             self.stack.close()
             unit = "images" if network else "models"
             self.advance = self.stack.enter_context(progress(bar, total, unit))
@@ -123,15 +123,10 @@ def split_sizes(model: Model) -> list[dict[str, Any]]:
     ]
 
 
-def summary_rows(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """One row a model: every metric as `0.951 (0.934 to 0.967)`."""
-    return [[r["model"], *(interval(metric) for metric in r["metrics"].values())] for r in results]
-
-
 def interval(metric: Mapping[str, float | None]) -> str:
     """A value with its 95 % interval."""
     if metric["value"] is None:
         return "not defined"
     if metric["low"] is None:
         return f"{metric['value']:.3f}"
-    return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
+    return f"{metric['value']:.3f} ({metric['low']:.3f}-{metric['high']:.3f})"

@@ -1,5 +1,6 @@
 """Train, val and test parts that no group (patient, series, near-duplicate set) straddles.
 
+A group is what the data name one (a patient), else what near-duplicates connect, else one image.
 Groups are dealt out whole. Each goes to the part whose class counts it brings closest to the
 wanted ones: the part p that gains most of  sum_k ((wanted[p, k] - have[p, k]) / total[k])^2.
 Large groups are dealt first, because only small ones can even out the rest.
@@ -15,18 +16,27 @@ import numpy as np
 from .errors import LearnError
 
 PARTS = ("train", "val", "test")
+GIVEN, NEAR, NONE = "given", "near-duplicates", "none"  # what keeps related rows together
 _SYNONYMS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """part: (n,) of "train", "val", "test". grouped: whether every row's group was known.
+    """Which part each row belongs to, and what kept related rows together.
 
-    Where `grouped` is False a patient's images may stand on both sides, and reports say so.
+    part    (n,) of "train", "val", "test"
+    groups  "given": every row's group was known; "near-duplicates": images that look the same were
+            kept together; "none": nothing was. Unless given, images of one patient may stand on
+            both sides, and reports say so
     """
 
     part: np.ndarray
-    grouped: bool
+    groups: str
+
+    @property
+    def grouped(self) -> bool:
+        """Whether every row's group was known."""
+        return self.groups == GIVEN
 
     def rows(self, part: str) -> np.ndarray:
         """Indices of the rows of a part."""
@@ -39,44 +49,60 @@ def split(
     given: Sequence[str | None] | None = None,
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
     seed: int = 0,
+    alike: np.ndarray | None = None,
 ) -> Split:
     """Divide n rows into train, val and test, stratified by label, whole groups only.
 
-    labels  n class labels
+    labels  n class labels, or (n, k) bool where a row can have several
     groups  n group names; a row without one (None or "") is a group of its own
     given   n part names that come with the data and are kept (all or none). Where they name no
             val part, one is cut from train, in the same proportion as `fractions`
+    alike   n numbers of near-duplicate groups (see `duplicates`), used where no group is known;
+            a given split is kept even where it separates them
 
     The same input and seed give the same split. O(n log n) and one pass over the groups.
     Raises LearnError if a given split separates a group, is incomplete or names another part.
     """
-    classes, codes = np.unique(np.asarray(labels), return_inverse=True)
-    n = len(codes)
+    n = len(labels)
     _check(n, groups, given, fractions)
-    known = groups is not None and all(groups)
-    unit = _units(groups, n)
+    member = membership(labels)
+    unit, by = units(groups, n), NONE
+    if groups is not None and all(groups):
+        by = GIVEN
+    elif alike is not None and not any(groups or ()):
+        unit, by = np.asarray(alike), NEAR
     if given is None or not any(given):
-        return Split(_deal(codes, unit, len(classes), PARTS, fractions, seed), known)
+        return Split(deal(member, unit, PARTS, fractions, seed), by)
     part = _given(given)
-    if not (part == "val").any():
+    if (part == "val").any():
+        by = GIVEN if by == GIVEN else NONE
+    else:
         rows = part == "train"
-        parts, shares = PARTS[:2], fractions[:2]
-        part[rows] = _deal(codes[rows], unit[rows], len(classes), parts, shares, seed)
-    _refuse_straddling(part, unit, groups)
-    return Split(part, known)
+        part[rows] = deal(member[rows], unit[rows], PARTS[:2], fractions[:2], seed)
+    _refuse_straddling(part, units(groups, n), groups)
+    return Split(part, by)
 
 
-def _deal(
-    codes: np.ndarray,
+def membership(labels: Sequence[str] | Sequence[int] | np.ndarray) -> np.ndarray:
+    """(n, k) float64: 1 where a row has a label; rows without any are one more class."""
+    labels = np.asarray(labels)
+    if labels.ndim == 2:
+        return np.column_stack([labels, ~labels.astype(bool).any(axis=1)]).astype(np.float64)
+    classes, codes = np.unique(labels, return_inverse=True)
+    return np.eye(len(classes))[codes]
+
+
+def deal(
+    member: np.ndarray,
     unit: np.ndarray,
-    classes: int,
     parts: Sequence[str],
     shares: Sequence[float],
     seed: int,
 ) -> np.ndarray:
+    """(n,) part names: rows of one `unit` together, the labels of `member` in these shares."""
     names, unit = np.unique(unit, return_inverse=True)
-    counts = np.zeros((len(names), classes))
-    np.add.at(counts, (unit, codes), 1)
+    counts = np.zeros((len(names), member.shape[1]))
+    np.add.at(counts, unit, member)
     total = counts.sum(axis=0)
     share = np.asarray(shares) / sum(shares)
     missing = share[:, None] * (total > 0)  # what each part still lacks, as a share of the class
@@ -92,7 +118,7 @@ def _deal(
     return np.asarray(parts)[chosen[unit]]
 
 
-def _units(groups: Sequence[str | None] | None, n: int) -> np.ndarray:
+def units(groups: Sequence[str | None] | None, n: int) -> np.ndarray:
     """A number for each row's group; rows without one get a number of their own."""
     if groups is None:
         return np.arange(n)

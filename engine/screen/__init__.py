@@ -124,7 +124,7 @@ def _warm(stages: Stages, reader: Reader | None) -> float:
     start = time.perf_counter()
     black = stages.warm()
     if reader:
-        reader.scores(black, Clock())
+        reader.read(black, Clock())
     return time.perf_counter() - start
 
 
@@ -164,8 +164,8 @@ class _Part:
                 return table.account(self.chunk, self.rows, got)
             done = self.stages.run(got)
             self.clock.add(done.seconds)
-            scores = self.reader.scores(done, self.clock) if self.reader else {}
-            self.rows.append(table.Rows(done.features, scores))
+            reading = self.reader.read(done, self.clock) if self.reader else None
+            self.rows.append(table.Rows(done.features, reading))
             self.advance(got.count)
         raise AssertionError("the batches ended before the chunk did")
 

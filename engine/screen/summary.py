@@ -46,6 +46,7 @@ def write_report(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": {"hash": reader.hash, "labels": list(reader.labels)} if reader else None,
         "scores": _distributions(folder, parts, scores, reader) if reader else {},
+        "alien": _alien(folder, parts) if reader else None,
         "picked_by": picked_by,
         "pictures": [{"id": ids[row], "why": why} for row, why in picked.items()],
         "reasons": reasons,
@@ -95,7 +96,10 @@ def _distributions(
     two = len(reader.labels) == 2
     found = {}
     for head, score in scores.items():
-        decided = Counter(_columns(folder, parts, 0, [f"label.{head}"])[0].to_pylist())
+        called = _columns(folder, parts, 0, [f"label.{head}"])[0].to_pylist()
+        if reader.task == "labels":
+            called = [name for cell in called for name in cell.split(";")]
+        decided = Counter(called)
         found[head] = {
             "of": f"score of {reader.labels[1]}" if two else "score of the likeliest class",
             "edges": BINS.round(6).tolist(),
@@ -104,6 +108,11 @@ def _distributions(
             "threshold": reader.threshold(head),
         }
     return found
+
+
+def _alien(folder: Folder, parts: int) -> int:
+    """How many images are too unlike the training images to be judged."""
+    return sum(_columns(folder, parts, 0, ["alien"])["alien"].to_pylist())
 
 
 def _shown(scores: np.ndarray) -> np.ndarray:

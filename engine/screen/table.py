@@ -1,4 +1,5 @@
-"""The rows of a part: id, scores, decision, features; and of its quarantine: id, code, detail."""
+"""The rows of a part: id, scores, decisions, novelty, features; those of its quarantine: id, code,
+detail."""
 
 from __future__ import annotations
 
@@ -12,16 +13,16 @@ import pyarrow as pa
 from ..features import Features
 from ..ingest import Item, Reject
 from ..learn.judge.metrics import decide
-from .reader import Reader
+from .reader import Reader, Reading
 
 QUARANTINE = pa.schema([("id", pa.string()), ("code", pa.string()), ("detail", pa.string())])
 
 
 class Rows(NamedTuple):
-    """The rows of one batch."""
+    """The rows of one batch; `reading` is what the model says, None where there is none."""
 
     features: Features
-    scores: Mapping[str, np.ndarray]  # (rows, classes) by model
+    reading: Reading | None
 
 
 def manifest_hash(items: Sequence[Item]) -> str:
@@ -50,19 +51,28 @@ def join(
 ) -> pa.Table:
     """One table of all rows; its columns do not depend on the rows.
 
-    id; score.<head>.<class> and label.<head> of each of the model's heads; then the features, each
-    with its metadata.
+    id; score.<head>.<class> and label.<head> of each of the model's heads, and set.<head>, the
+    classes that cannot be ruled out (one alone: the head is sure); novelty and alien: how unlike
+    the training images, and whether too unlike to be judged; then the features, each with its
+    metadata. Several classes in one cell are divided by ";".
     """
     fields = [pa.field("id", pa.string())]
     columns: list[Any] = [[name for part in parts for name in part.features.ids]]
     if reader:
+        found = [part.reading for part in parts if part.reading]
         for head in reader.names:
-            scores = np.concatenate([_rows(len(reader.labels)), *(p.scores[head] for p in parts)])
             fields += [pa.field(f"score.{head}.{label}", pa.float32()) for label in reader.labels]
+            scores = _stacked([reading.scores[head] for reading in found], reader)
             columns += list(scores.T.astype(np.float32))
-            decided = decide(scores, reader.threshold(head))
             fields.append(pa.field(f"label.{head}", pa.string()))
-            columns.append([reader.labels[index] for index in decided])
+            columns.append(_decided(scores, head, reader))
+            if head in reader.with_sets:
+                fields.append(pa.field(f"set.{head}", pa.string()))
+                sets = _stacked([reading.sets[head] for reading in found], reader)
+                columns.append(_names(sets.astype(bool), reader.labels))
+        novelty = np.concatenate([np.empty(0), *(reading.novelty for reading in found)])
+        fields += [pa.field("novelty", pa.float32()), pa.field("alien", pa.bool_())]
+        columns += [novelty.astype(np.float32), reader.alien(novelty)]
     values = np.concatenate([_rows(len(features)), *(part.features.values for part in parts)])
     fields += [
         pa.field(name, pa.float32(), metadata=dict(about)) for name, about in features.items()
@@ -77,6 +87,22 @@ def quarantine(aside: Sequence[Reject]) -> pa.Table:
     return pa.Table.from_pylist(
         [{"id": r.id, "code": str(r.code), "detail": r.detail} for r in aside], QUARANTINE
     )
+
+
+def _stacked(parts: Sequence[np.ndarray], reader: Reader) -> np.ndarray:
+    return np.concatenate([_rows(len(reader.labels)), *parts])
+
+
+def _decided(scores: np.ndarray, head: str, reader: Reader) -> list[str]:
+    """The label of each row; several, or none, where labels are independent."""
+    if reader.task == "labels":
+        return _names(decide(scores, reader.threshold(head), "labels"), reader.labels)
+    return [reader.labels[index] for index in decide(scores, reader.threshold(head))]
+
+
+def _names(chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """(n, k) bool -> "a;b" a row."""
+    return [";".join(name for name, yes in zip(labels, row, strict=True) if yes) for row in chosen]
 
 
 def _rows(columns: int) -> np.ndarray:

@@ -36,7 +36,7 @@ import numpy as np
 
 from ..classical.heads import Head, check
 from ..errors import LearnError, ModelError
-from ..model import MEAN, Model, of_label
+from ..model import MEAN, TOGETHER, Model, of_label
 from ..settings import INPUTS, TASKS
 from . import upgrade
 from .container import Arrays
@@ -57,7 +57,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "provenance": dict,
 }  # fmt: skip
 _NAME = "[A-Za-z0-9_.-]{1,100}"
-_NOT_HEADS = ("cnn", "novelty", "seen", MEAN)
+_NOT_HEADS = ("cnn", "novelty", "seen", MEAN, TOGETHER)
 
 
 def encode(model: Model) -> tuple[str, dict[str, np.ndarray]]:

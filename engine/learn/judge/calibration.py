@@ -24,7 +24,7 @@ from ..errors import LearnError
 
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
-_LEAST = 1e-12  # a probability of 0 is taken as this, so that it has a logarithm
+LEAST = 1e-12  # a probability of 0 is taken as this, so that it has a logarithm
 
 
 def temperature(truth: np.ndarray, p: np.ndarray) -> float:
@@ -131,8 +131,8 @@ def _checked(truth: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def _logits(p: np.ndarray, labels: bool) -> np.ndarray:
-    p = np.clip(p, _LEAST, 1)
-    return np.log(p) - np.log(np.clip(1 - p, _LEAST, 1)) if labels else np.log(p)
+    p = np.clip(p, LEAST, 1)
+    return np.log(p) - np.log(np.clip(1 - p, LEAST, 1)) if labels else np.log(p)
 
 
 def _log_sum(z: np.ndarray) -> np.ndarray:
