@@ -108,7 +108,7 @@ def both(case: Case, compiled: bool) -> Sides:
     x = generator.normal(size=(case.batch, *shape)).astype(np.float32)
     truth = np.arange(case.batch) % 2
 
-    _, stride, pool = network._stem(case.architecture, shape[:2])
+    _, stride, pool = network.stem(case.architecture, shape[:2])
     twin, learner = (Twin(params, state, stride, pool) for _ in range(2))
     for module in (twin.eval(), learner.train()):
         torch.nn.Module.to(module, memory_format=torch.channels_last)

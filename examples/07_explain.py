@@ -37,7 +37,9 @@ for place, cam in zip(corner[test][bright[test]], about.gradcam[bright[test]], s
 print(f"Grad-CAM has its peak at the blob in {hits} of {bright[test].sum()} test images")
 print(f"integrated gradients sum to the logit in {about.integrated.complete.mean():.0%}")
 
-name, families, _ = weigh(trained.model, rows, bright[test].astype(int))
+weighed = weigh(trained.model, rows, bright[test].astype(int))
+assert weighed is not None  # the model has classical heads
+name, families, _ = weighed
 for family in families:
     interval = f"{0 - family.high:+.3f} to {0 - family.low:+.3f}"
     print(f"{name} without {family.name:<10} AUC {0 - family.drop:+.3f} ({interval})")

@@ -251,3 +251,17 @@ def test_labels_and_their_numbers():
     assert codes(["2", "10"], ("2", "10")).tolist() == [0, 1]
     with pytest.raises(LearnError, match="'d' is unknown to the model; known: a, b"):
         codes(["a;d"], ("a", "b"), "labels")
+
+
+def test_doubts_about_the_table_are_kept_with_the_model():
+    _, features, truth, groups = cohort()
+    rows = len(features.ids)
+    noise = np.random.default_rng(0).normal(size=(rows, rows)).astype(np.float32)
+    wide = Features.join(
+        features, Features(noise, tuple(f"n{k}" for k in range(rows)), features.ids)
+    )
+    told = Settings(models=("logistic",))
+    few = train(None, 8, features, names(truth), groups, settings=told).model.training["concerns"]
+    many = train(None, 8, wide, names(truth), groups, settings=told).model.training["concerns"]
+    assert any("more features" in sentence for sentence in many)
+    assert not any("more features" in sentence for sentence in few)

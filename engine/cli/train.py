@@ -107,6 +107,7 @@ def train(
                 "grouped": trained.split.grouped,
                 "groups": trained.split.groups,
                 "set_aside": len(prepared.rejects),
+                "concerns": trained.model.training["concerns"],
                 "validation": trained.validation,
                 "by_input": by_input(trained.validation),
                 **({"folds": folded} if folded else {}),
@@ -118,6 +119,8 @@ def train(
         rows = input_rows(trained.validation)
         show_table("validation AUC by input", ("model", *settings.inputs), rows)
     show_folds(folded)
+    for sentence in trained.model.training["concerns"]:
+        say(sentence)
     say(f"model {out}, report {page}, split {kept} ({WORDS[trained.split.groups]})")
 
 

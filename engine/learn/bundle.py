@@ -20,6 +20,7 @@ import numpy as np
 
 from .adjust import adjusted
 from .classical.heads import Head
+from .classical.warn import concerns
 from .cohort import Cohort
 from .model import Look, Model, of_label, title
 from .settings import Progress, Settings
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 @dataclass
 class Log:
     """What a fit leaves behind beside the model: seconds by model, the network's history, the
-    hyper-parameters that a search chose."""
+    hyper-parameters chosen, and what a reader of the figures must know."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     history: dict[str, Any] | None = None
+    concerns: list[str] = field(default_factory=list)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @contextmanager
@@ -71,6 +73,7 @@ def fit_bundle(
                 train, val, fitted.bits, len(names), settings, progress, folder, network
             )
         log.history = asdict(history)
+        log.concerns += [f"cnn: {note}." for note in history.notes]
     measured = fitted.features.names if fitted.features is not None else ()
     model = Model(names, recipe, measured, cnn, {}, {}, task=settings.task)
     look = model.look(fitted.pixels)
@@ -88,6 +91,8 @@ def _with_heads(
     heads: dict[str, Head] = {}
     inputs: dict[str, str] = {}
     wanted = [(kind, taken) for taken in settings.inputs for kind in kinds]
+    for taken in settings.inputs if kinds else ():
+        log.concerns += _doubts(model, taken, fitted, look, kinds)
     for done, (kind, taken) in enumerate(wanted, start=1):
         name = title(kind, taken)
         values = model.columns(taken, fitted.features, look)
@@ -97,6 +102,16 @@ def _with_heads(
         inputs |= dict.fromkeys(found, taken)
         progress(name, done, len(wanted), {})
     return replace(model, heads=heads, inputs=inputs)
+
+
+def _doubts(model: Model, taken: str, fitted: Cohort, look: Look, kinds: list[str]) -> list[str]:
+    """What speaks against trusting the classical models that see this input."""
+    if fitted.truth.ndim == 2:
+        return []
+    values = model.columns(taken, fitted.features, look)
+    names = model.features if taken == "texture" else None
+    found = concerns(values, fitted.truth, fitted.group_numbers(), kinds, names)
+    return [f"{taken}: {sentence}" for sentence in found]
 
 
 def _heads_of(

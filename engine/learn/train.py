@@ -17,6 +17,7 @@ import numpy as np
 
 from ..features import Features
 from .bundle import fit_bundle
+from .classical.warn import constant
 from .cohort import Cohort
 from .duplicates import near_duplicates
 from .errors import LearnError
@@ -74,6 +75,8 @@ def train(
         need_each_class(part, rows.truth, names)
     model, log = fit_bundle(fitted, held, names, settings, recipe, progress, folder, network)
     scores = model.predict(held.pixels, held.features)
+    if settings.task != "labels":
+        log.concerns += filter(None, (constant(name, p, names) for name, p in scores.items()))
     facts = {
         "grouped": parts.grouped,
         "groups": parts.groups,
@@ -81,6 +84,7 @@ def train(
         "seconds": log.seconds,
         "history": log.history,
         "parameters": log.parameters,
+        "concerns": log.concerns,
         "operating": _operating(model, held, scores),
         "seen": [mark for part in (fitted, held) for mark in part.marks()],
     }

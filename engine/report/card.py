@@ -275,6 +275,7 @@ def _limitations(report: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[st
         found.append(f"Not known: {'; '.join(missing)}.")
     if not any(model["subgroups"] for model in report["models"].values()):
         found.append("Figures for parts of the patients (sex, age, site, device) were not made.")
+    found += facts.get("training", {}).get("concerns", ())
     found.append(
         "The figures hold for images that come as these did; other devices, sites and patients "
         "need an evaluation of their own."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..learn import Model
 
 STAMP = "Row-level split: groups unknown"
-_KEPT = ("grouped", "groups", "rows", "seconds", "split", "parameters")
+_KEPT = ("grouped", "groups", "rows", "seconds", "split", "parameters", "concerns")
 UNGROUPED = (
     "No group (patient, series) is known for these images, so images of one patient may stand on "
     "both sides of a split; the figures may be too good."
