@@ -30,6 +30,8 @@ def test_the_head_predicts_what_the_chain_predicts(classes):
     assert (p.argmax(axis=1) == wanted).mean() > 1.3 / classes
 
 
+# scikit-learn's scaler divides 0 by 0 in a column without a value, and strict arrays say so
+@pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
 @pytest.mark.parametrize("library", ["torch", "array_api_strict"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_another_librarys_arrays_give_the_same_model_in_that_library(library, classes, monkeypatch):

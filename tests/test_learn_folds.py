@@ -89,7 +89,8 @@ def test_pixels_and_texture_go_through_the_folds_together():
     told = Settings(models=("cnn", "logistic"), inputs=("texture", "fused"), epochs=2, width=2,
                     batch=32)  # fmt: skip
     folded = cross_validate(pixels, 8, features, [str(k) for k in truth], folds=2, settings=told)
-    assert tuple(folded.probabilities) == ("cnn", "logistic", "logistic.fused")
+    wanted = ("cnn", "logistic", "logistic.fused", "together.fused")
+    assert tuple(folded.probabilities) == wanted
     assert folded.groups == "near-duplicates"
 
 
