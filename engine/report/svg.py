@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-COLOURS = 7
+COLOURS = 8
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 10, 38  # room for axes, in units of the view box
 
 
